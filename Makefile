@@ -1,0 +1,62 @@
+# Two commands do everything on a machine with Python 3.11+, pip, git and make:
+#   make demo    a real run of the main job against an embedded S3 server
+#   make test    lint, types, layers and every test that CI runs
+# Both make .venv from the committed uv.lock; nothing is installed outside this folder.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
+RUN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(shell command -v $(PYTHON))
+export UV_PROJECT_ENVIRONMENT := .venv
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint format check coverage slow bench lock clean
+
+demo: .venv/.demo
+	$(RUN)/brigade demo
+
+test: .venv/.dev .venv-servers/.ready lint
+	$(RUN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: .venv/.dev
+	$(RUN)/ruff check src tests
+	$(RUN)/ruff format --check src tests
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+format: .venv/.dev
+	$(RUN)/ruff check --fix src tests
+	$(RUN)/ruff format src tests
+
+slow: .venv/.dev .venv-servers/.ready
+	$(RUN)/pytest --slow $(PYTEST_ARGS)
+
+coverage: .venv/.dev .venv-servers/.ready
+	$(RUN)/pytest --cov --cov-branch --cov-report=term-missing $(PYTEST_ARGS)
+
+lock: $(UV)
+	$(UV) lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file tests/servers.lock tests/servers.in
+
+clean:
+	rm -rf .venv .venv-servers $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS) uv==$(UV_VERSION)
+
+# MiniStack pins another botocore than aioboto3: an environment of its own, used only to run it as a server.
+.venv-servers/.ready: tests/servers.lock | $(UV)
+	$(UV) venv --quiet --clear .venv-servers
+	$(UV) pip install --quiet --python .venv-servers --require-hashes -r tests/servers.lock
+	@touch $@
+
+.venv/.demo: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --quiet --frozen --inexact --no-default-groups --extra demo
+	@touch $@
+
+.venv/.dev: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --quiet --frozen --inexact --extra demo
+	@touch $@

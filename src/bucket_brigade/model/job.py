@@ -1,0 +1,158 @@
+"""What a user submits: one operation from a source to a target, with everything that decides the result.
+
+A job is stored whole in its journal, so it holds no secret: endpoints are named, and resolved anew at each run.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from bucket_brigade.model.location import Location
+from bucket_brigade.model.parts import GIB, MIB
+from bucket_brigade.model.transfer import JobId
+
+
+class Operation(StrEnum):
+    """What a job does with each object."""
+
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+    COPY = "copy"
+    """Server side, within one endpoint."""
+    RELAY = "relay"
+    """From one endpoint to another through this machine's memory, never its disk."""
+    DELETE = "delete"
+
+
+class LayoutName(StrEnum):
+    """How a logical key becomes a stored key."""
+
+    IDENTITY = "identity"
+    HASHED = "hashed"
+    RANDOM = "random"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    PLANNED = "planned"
+    """Submitted; nothing has run."""
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    """Stopped by a signal, a full disk, expired credentials or a crash; ``brigade resume`` goes on."""
+    DONE = "done"
+    DONE_WITH_FAILURES = "done_with_failures"
+    CANCELLED = "cancelled"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One ``--include`` or ``--exclude``; of the rules that match a name, the last one decides (as in ``aws s3``)."""
+
+    include: bool
+    pattern: str
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which source entries become transfers. Times are nanoseconds since the epoch, sizes bytes, bounds inclusive."""
+
+    rules: tuple[Rule, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    modified_after_ns: int | None = None
+    modified_before_ns: int | None = None
+
+
+class ObjectAttributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set on every object that a job writes. None (or empty) leaves it to the store, or to the copy's source.
+
+    The names are those of S3's API; ``metadata`` holds pairs of lower-case name and value, without ``x-amz-meta-``.
+    """
+
+    acl: str | None = None
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    storage_class: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    cache_control: str | None = None
+    expires: str | None = None
+    metadata: tuple[tuple[str, str], ...] | None = None
+    tagging: tuple[tuple[str, str], ...] | None = None
+
+
+NO_ATTRIBUTES = ObjectAttributes()
+
+
+class EndpointOverrides(msgspec.Struct, frozen=True, kw_only=True):
+    """What flags said about one side's endpoint; kept with the job so that ``resume`` finds the same service."""
+
+    endpoint_url: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    no_sign_request: bool | None = None
+    request_payer: str | None = None
+    allow_http: bool | None = None
+    ca_bundle: str | None = None
+    addressing: str | None = None
+    checksum: str | None = None
+
+
+class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How each object is moved; part of the job, because a resumed transfer must use the same parts.
+
+    Attributes:
+        part_size_bytes: of multipart uploads and ranged downloads, before it is fitted to 10,000 parts.
+        multipart_threshold_bytes: objects of at least this size are moved in parts.
+        copy_limit_bytes: server-side copies above this size are multipart copies. S3's own limit is 5 GiB.
+        attributes: set on every object written.
+        guess_content_type: uploads without ``attributes.content_type`` get one by the file's suffix.
+        follow_symlinks: also walk into what symbolic links point to; else they are skipped and reported.
+    """
+
+    part_size_bytes: int = 8 * MIB
+    multipart_threshold_bytes: int = 16 * MIB
+    copy_limit_bytes: int = 5 * GIB
+    attributes: ObjectAttributes = NO_ATTRIBUTES
+    guess_content_type: bool = True
+    follow_symlinks: bool = False
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of the objects of a job: CSV ``bucket,key[,version]`` (keys URL-encoded, as S3's own) or JSON lines."""
+
+    path: str
+    format: str = "auto"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation from a source to a target. Frozen: what was submitted is what is resumed.
+
+    Attributes:
+        source: what is read (or deleted).
+        target: where it goes; None for a delete.
+        move: delete the source of each object after its copy was verified, if it is unchanged by then.
+        manifest: names the objects instead of a walk or a listing of ``source``.
+        layout: how a logical key becomes a stored key at an S3 target.
+        catalog: where the catalog is to be written besides the job's folder; for a download with original names,
+            the catalog that is read (``read_catalog``).
+        created_ns: nanoseconds since the epoch.
+    """
+
+    id: JobId
+    operation: Operation
+    source: Location
+    target: Location | None = None
+    move: bool = False
+    filters: Filters = Filters()
+    options: TransferOptions = TransferOptions()
+    layout: LayoutName = LayoutName.IDENTITY
+    manifest: Manifest | None = None
+    catalog: Location | None = None
+    read_catalog: Location | None = None
+    source_endpoint: EndpointOverrides = EndpointOverrides()
+    target_endpoint: EndpointOverrides = EndpointOverrides()
+    created_ns: int = 0
