@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bucket_brigade.model.job import TransferOptions
 from bucket_brigade.model.parts import MIB
 
 
@@ -113,3 +114,31 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1000
     max_batch_attempts: int = 5
     retry: RetrySettings = RetrySettings()
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How events are logged.
+
+    Attributes:
+        level: ``debug`` (every transfer), ``info`` (jobs, batches, progress), ``warning`` (failures), ``error``.
+        format: ``auto`` is JSON lines where stderr is no terminal, else readable; ``json``; ``text``.
+    """
+
+    level: str = "info"
+    format: str = "auto"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything in force for one run of the program.
+
+    Attributes:
+        endpoints: by name; the endpoint ``s3`` is always there.
+        state_dir: holds one folder for each job (0700).
+        transfer: defaults of new jobs.
+    """
+
+    endpoints: dict[str, EndpointSettings]
+    state_dir: str
+    engine: EngineSettings = EngineSettings()
+    transfer: TransferOptions = TransferOptions()
+    log: LogSettings = LogSettings()
