@@ -63,6 +63,7 @@ class TransferError(BrigadeError):
         code: the error code of S3 (``SlowDown``, ``NoSuchKey``) or a name of ours in the same style.
         status: the HTTP status, 0 where there was no answer.
         request_id: ``x-amz-request-id`` of the answer, empty where there was none.
+        attempts: how many times the request was sent before this was given up.
     """
 
     exit_code = 3
@@ -74,6 +75,7 @@ class TransferError(BrigadeError):
         self.code = code or type(self).__name__
         self.status = status
         self.request_id = request_id
+        self.attempts = 1
 
 
 class TransientError(TransferError):

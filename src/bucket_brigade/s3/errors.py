@@ -1,0 +1,424 @@
+"""Translates what a store answers, and what the libraries beneath raise, into the taxonomy of ``bucket_brigade.errors``.
+
+Pure: the client and the lane both call it. The codes are those of
+docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and what S3-compatible stores say instead.
+No message holds a secret: what a store wrote is shown only after ``redact``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from bucket_brigade.errors import (
+    AccessDenied,
+    BrigadeError,
+    ChecksumMismatch,
+    ClockSkewed,
+    ConfigError,
+    Conflict,
+    ConnectionLost,
+    CredentialsExpired,
+    NotFound,
+    NotSupported,
+    PermanentError,
+    PreconditionFailed,
+    StoreUnavailable,
+    Throttled,
+    TransferError,
+    TransientError,
+    WrongRegion,
+)
+
+_WORDS_OF_THE_STORE = 300
+
+_BY_CODE: dict[str, tuple[type[TransferError], str]] = {
+    "SlowDown": (Throttled, "the endpoint asks for fewer requests"),
+    "Throttling": (Throttled, "the endpoint asks for fewer requests"),
+    "ThrottlingException": (Throttled, "the endpoint asks for fewer requests"),
+    "RequestLimitExceeded": (Throttled, "the endpoint asks for fewer requests"),
+    "BandwidthLimitExceeded": (Throttled, "the endpoint asks for less traffic"),
+    "TooManyRequests": (Throttled, "the endpoint asks for fewer requests"),
+    "ServiceUnavailable": (Throttled, "the endpoint is overloaded or unavailable"),
+    "Busy": (Throttled, "the endpoint is overloaded"),
+    "InternalError": (StoreUnavailable, "the endpoint failed inside"),
+    "InternalServerError": (StoreUnavailable, "the endpoint failed inside"),
+    "InternalFailure": (StoreUnavailable, "the endpoint failed inside"),
+    "BadGateway": (StoreUnavailable, "a gateway before the endpoint failed"),
+    "GatewayTimeout": (StoreUnavailable, "a gateway before the endpoint got no answer in time"),
+    "RequestTimeout": (ConnectionLost, "the endpoint did not receive the whole request in time"),
+    "RequestTimeoutException": (ConnectionLost, "the endpoint did not receive the whole request in time"),
+    "IncompleteBody": (ConnectionLost, "the endpoint received fewer bytes than announced"),
+    "ConditionalRequestConflict": (Conflict, "another write of the same key was in the way"),
+    "OperationAborted": (Conflict, "another operation on the same name is in progress"),
+    "Conflict": (Conflict, "another operation on the same name is in progress"),
+    "RequestTimeTooSkewed": (ClockSkewed, "the clock of this machine differs too much from the endpoint's"),
+    "RequestInTheFuture": (ClockSkewed, "the clock of this machine is ahead of the endpoint's"),
+    "ExpiredToken": (CredentialsExpired, "the temporary credentials have expired"),
+    "ExpiredTokenException": (CredentialsExpired, "the temporary credentials have expired"),
+    "TokenRefreshRequired": (CredentialsExpired, "the temporary credentials have expired"),
+    "InvalidToken": (AccessDenied, "the session token is not valid"),
+    "InvalidAccessKeyId": (AccessDenied, "the endpoint does not know this access key"),
+    "InvalidSecurity": (AccessDenied, "the credentials are not valid"),
+    "SignatureDoesNotMatch": (AccessDenied, "the endpoint computes another signature than we do"),
+    "AccessDenied": (AccessDenied, "access is denied"),
+    "AllAccessDisabled": (AccessDenied, "all access to it is disabled"),
+    "AccountProblem": (AccessDenied, "the account has a problem"),
+    "NotSignedUp": (AccessDenied, "the account is not signed up for the service"),
+    "Forbidden": (AccessDenied, "access is denied"),
+    "Unauthorized": (AccessDenied, "the endpoint demands credentials"),
+    "InvalidObjectState": (AccessDenied, "the object is archived and must be restored before it can be read"),
+    "NoSuchKey": (NotFound, "there is no such object"),
+    "NoSuchBucket": (NotFound, "there is no such bucket"),
+    "NoSuchUpload": (NotFound, "there is no such multipart upload"),
+    "NoSuchVersion": (NotFound, "there is no such version"),
+    "NoSuchTagSet": (NotFound, "there are no tags"),
+    "NotFound": (NotFound, "it does not exist"),
+    "PreconditionFailed": (PreconditionFailed, "the condition of the request is false"),
+    "NotModified": (PreconditionFailed, "the condition of the request is false"),
+    "PermanentRedirect": (WrongRegion, "the bucket lives elsewhere"),
+    "TemporaryRedirect": (WrongRegion, "the bucket lives elsewhere"),
+    "Redirect": (WrongRegion, "the bucket lives elsewhere"),
+    "IncorrectEndpoint": (WrongRegion, "the bucket lives elsewhere"),
+    "AuthorizationHeaderMalformed": (WrongRegion, "the request was signed for another region"),
+    "IllegalLocationConstraintException": (WrongRegion, "the bucket belongs to another region"),
+    "BadDigest": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
+    "InvalidDigest": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
+    "XAmzContentSHA256Mismatch": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
+    "XAmzContentChecksumMismatch": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
+    "BucketNotEmpty": (PermanentError, "the bucket is not empty"),
+    "BucketAlreadyExists": (PermanentError, "the name of the bucket is taken by somebody else"),
+    "BucketAlreadyOwnedByYou": (PermanentError, "the bucket exists and is ours already"),
+    "InvalidBucketName": (PermanentError, "the name of the bucket is not valid there"),
+    "KeyTooLongError": (PermanentError, "the key is longer than 1,024 bytes"),
+    "EntityTooLarge": (PermanentError, "the object is larger than the endpoint takes in one request"),
+    "EntityTooSmall": (PermanentError, "a part is smaller than the endpoint allows"),
+    "InvalidPart": (PermanentError, "the endpoint does not hold a part as it was sent"),
+    "InvalidPartOrder": (PermanentError, "the parts are not in order"),
+    "InvalidRange": (PermanentError, "the range lies beyond the end of the object"),
+    "InvalidRequest": (PermanentError, "the endpoint refuses the request"),
+    "InvalidArgument": (PermanentError, "the endpoint refuses an argument"),
+    "MalformedXML": (PermanentError, "the endpoint cannot read the request"),
+    "MissingContentLength": (PermanentError, "the endpoint demands a plain Content-Length"),
+    "MetadataTooLarge": (PermanentError, "the metadata are larger than the endpoint allows"),
+    "InvalidStorageClass": (PermanentError, "the endpoint has no such storage class"),
+    "QuotaExceeded": (PermanentError, "a quota of the endpoint is used up"),
+    "MethodNotAllowed": (PermanentError, "the endpoint does not allow this on it"),
+    "NotImplemented": (NotSupported, "the endpoint does not offer this"),
+    "NotSupported": (NotSupported, "the endpoint does not offer this"),
+    "XNotImplemented": (NotSupported, "the endpoint does not offer this"),
+}
+
+_CODE_BY_STATUS: dict[int, str] = {
+    301: "PermanentRedirect",
+    302: "PermanentRedirect",
+    303: "PermanentRedirect",
+    304: "NotModified",
+    307: "TemporaryRedirect",
+    308: "PermanentRedirect",
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "RequestTimeout",
+    409: "Conflict",
+    411: "MissingContentLength",
+    412: "PreconditionFailed",
+    413: "EntityTooLarge",
+    416: "InvalidRange",
+    429: "TooManyRequests",
+    500: "InternalError",
+    501: "NotImplemented",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "GatewayTimeout",
+    509: "BandwidthLimitExceeded",
+}
+
+_REMEDIES: dict[str, str] = {
+    "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID, --profile, and that the key belongs to this endpoint.",
+    "SignatureDoesNotMatch": "Check the secret access key and --region.",
+    "InvalidToken": "Get new temporary credentials, and set all three of their values.",
+    "RequestTimeTooSkewed": "Set the clock of this machine (NTP), then resume.",
+    "RequestInTheFuture": "Set the clock of this machine (NTP), then resume.",
+    "AccessDenied": "Grant the missing permission, or use other credentials (--profile).",
+    "Forbidden": "Grant the missing permission, or use other credentials (--profile).",
+    "Unauthorized": "Give credentials (--profile, AWS_ACCESS_KEY_ID).",
+    "InvalidObjectState": "Restore the object from its archive first.",
+    "NoSuchBucket": "Check the name, or create the bucket (brigade mb).",
+    "BucketNotEmpty": "Delete its objects first (brigade rb --force).",
+    "BucketAlreadyExists": "Choose another name.",
+    "BadRequest": "HEAD answers carry no reason; check the region and the credentials.",
+    "EntityTooLarge": "Choose a smaller part size.",
+    "EntityTooSmall": "Choose a part size of at least 5 MiB.",
+}
+_REMEDY_BY_CLASS: dict[type[TransferError], str] = {
+    CredentialsExpired: "Renew the credentials, then resume.",
+    NotSupported: "Leave the option out, or use another endpoint.",
+}
+_TELLING: frozenset[str] = frozenset({"AccessDenied", "InvalidRequest", "InvalidArgument", "NotImplemented"})
+"""Codes that mean little without the store's own words."""
+
+_SECRETS = re.compile(
+    r"(?i)((?:x-amz-)?(?:signature|credential|security-token)[=:]\s*)[^\s&,;<>\"']+"
+    r"|(https?://[^\s?]+)\?\S*"
+    r"|\b((?:AKIA|ASIA)[A-Z0-9]{4})[A-Z0-9]{8,}"
+)
+
+
+def redact(words: str) -> str:
+    """Return what a store or a library wrote on one short line, without signatures, credentials or URL queries."""
+    line = " ".join(words.split())
+    line = _SECRETS.sub(lambda match: next(group for group in match.groups() if group) + "***", line)
+    return line if len(line) <= _WORDS_OF_THE_STORE else line[: _WORDS_OF_THE_STORE - 1] + "…"
+
+
+def parse_retry_after_s(value: str | None, *, now: datetime | None = None) -> float | None:
+    """Return the seconds of a Retry-After header (seconds, or a date), or None where it says nothing usable."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.isdecimal() and value.isascii():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+
+
+def error_from_answer(
+    *,
+    operation: str,
+    status: int,
+    code: str,
+    message: str,
+    request_id: str = "",
+    retry_after: str | None = None,
+    region: str = "",
+    location: str = "",
+    redirect_host: str = "",
+) -> TransferError:
+    """Return the error that an answer of a store means; the caller raises it.
+
+    Args:
+        operation: S3's name of it, such as ``PutObject``.
+        status: of the answer; that of a 200 with an ``<Error>`` inside may be given as it came.
+        code: of the ``<Error>`` body; empty, or the status in digits, where there was none, as for HEAD.
+        message: of the ``<Error>`` body.
+        request_id: ``x-amz-request-id``.
+        retry_after: the header Retry-After as it came.
+        region: ``x-amz-bucket-region``, or ``<Region>`` of the body.
+        location: ``s3://bucket/key``, for the message.
+        redirect_host: the host that a redirect names. It is never followed.
+    """
+    code = _name(code, status, operation)
+    kind, sentence = _classify(code, status)
+    if kind is WrongRegion:
+        sentence = _elsewhere(sentence, region, redirect_host)
+    if message and (not sentence or code in _TELLING):
+        sentence = f"{sentence}: {redact(message)}" if sentence else redact(message)
+    where = f"{operation} {location}".rstrip()
+    text = f"{where}: {sentence or 'the endpoint refuses the request'} ({code}, HTTP {status})"
+    remedy = _remedy(kind, code, region)
+    if issubclass(kind, TransientError):
+        wait_s = parse_retry_after_s(retry_after)
+        return kind(text, code=code, status=status, request_id=request_id, remedy=remedy, retry_after_s=wait_s)
+    return kind(text, code=code, status=status, request_id=request_id, remedy=remedy)
+
+
+def _name(code: str, status: int, operation: str) -> str:
+    if code and not code.isdecimal():
+        return code
+    if status == HTTPStatus.NOT_FOUND and operation in {"HeadObject", "GetObject", "HeadBucket"}:
+        return "NoSuchBucket" if operation == "HeadBucket" else "NoSuchKey"
+    return _CODE_BY_STATUS.get(status, f"HTTP{status}")
+
+
+def _classify(code: str, status: int) -> tuple[type[TransferError], str]:
+    known = _BY_CODE.get(code)
+    if known is not None:
+        return known
+    by_status = _BY_CODE.get(_CODE_BY_STATUS.get(status, ""))
+    if by_status is not None and status not in {HTTPStatus.CONFLICT, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return by_status[0], "" if status < HTTPStatus.INTERNAL_SERVER_ERROR else by_status[1]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StoreUnavailable, "the endpoint failed"
+    return PermanentError, ""
+
+
+def _elsewhere(sentence: str, region: str, host: str) -> str:
+    if region:
+        return f"{sentence}, in the region {redact(region)}"
+    if host:
+        return f"{sentence}, at {redact(host)}; redirects are never followed"
+    return sentence
+
+
+def _remedy(kind: type[TransferError], code: str, region: str) -> str:
+    if kind is WrongRegion:
+        named = redact(region) if region else "the region of the bucket"
+        return f"Use --region {named}." if region else f"Give {named} (--region) or its own endpoint (--endpoint-url)."
+    return _REMEDIES.get(code) or _REMEDY_BY_CLASS.get(kind, "")
+
+
+def error_from_exception(exc: BaseException, *, operation: str, location: str = "") -> BrigadeError:
+    """Return the error of ours that an exception of botocore, aiohttp, asyncio or the socket means.
+
+    Missing or unknown credentials are a ConfigError, everything else a TransferError. An error of ours comes back as it is;
+    an exception that is none of theirs is a bug and is raised again.
+    """
+    if isinstance(exc, BrigadeError):
+        return exc
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    where = f"{operation} {location}".rstrip()
+    if isinstance(exc, boto.ClientError):
+        return _from_client_error(exc, operation, location)
+    if isinstance(exc, _config_errors()):
+        return credentials_error(exc)
+    if isinstance(exc, boto.CredentialRetrievalError):
+        return CredentialsExpired(f"{where}: the credentials cannot be renewed", remedy="Renew them, then resume.")
+    if isinstance(exc, ResponseParserError):
+        return StoreUnavailable(f"{where}: the answer is not one of S3", code="NotS3")
+    if isinstance(exc, boto.FlexibleChecksumError):
+        return ChecksumMismatch(f"{where}: the bytes received do not match the endpoint's checksum")
+    if isinstance(exc, boto.ParamValidationError | boto.UnsupportedS3ConfigurationError):
+        return PermanentError(f"{where}: {redact(str(exc))}", code="InvalidParameter")
+    reason = _connection_reason(exc)
+    if isinstance(reason, TransferError):
+        return reason
+    if reason:
+        return ConnectionLost(f"{where}: {reason}", code=_connection_code(exc))
+    if isinstance(exc, boto.BotoCoreError):
+        return PermanentError(f"{where}: {redact(str(exc))}", code=type(exc).__name__)
+    raise exc
+
+
+def credentials_error(exc: BaseException | None = None) -> ConfigError:
+    """Return the ConfigError for credentials or a profile that cannot be found (``exc`` None: there are none)."""
+    from botocore import exceptions as boto
+
+    if isinstance(exc, boto.ProfileNotFound):
+        return ConfigError(
+            redact(str(exc)),
+            remedy="Name a profile of ~/.aws/config or ~/.aws/credentials (--profile, AWS_PROFILE).",
+        )
+    if exc is None or isinstance(exc, boto.NoCredentialsError):
+        message = "No credentials were found for the endpoint."
+    else:
+        message = f"The credentials cannot be used: {redact(str(exc))}"
+    return ConfigError(
+        message,
+        remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a --profile, or use --no-sign-request.",
+    )
+
+
+def _config_errors() -> tuple[type[BaseException], ...]:
+    from botocore import exceptions as boto
+
+    return (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.ProfileNotFound,
+        boto.ConfigParseError,
+        boto.InvalidConfigError,
+        boto.SSOError,
+        boto.NoAuthTokenError,
+    )
+
+
+def _from_client_error(exc: Any, operation: str, location: str) -> TransferError:
+    error: dict[str, Any] = exc.response.get("Error", {})
+    meta: dict[str, Any] = exc.response.get("ResponseMetadata", {})
+    headers: dict[str, str] = meta.get("HTTPHeaders", {})
+    host = ""
+    if "location" in headers:
+        host = headers["location"].split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0]
+    return error_from_answer(
+        operation=operation,
+        status=int(meta.get("HTTPStatusCode", 0)),
+        code=str(error.get("Code", "")),
+        message=str(error.get("Message", "")),
+        request_id=headers.get("x-amz-request-id", "") or str(meta.get("RequestId", "")),
+        retry_after=headers.get("retry-after"),
+        region=headers.get("x-amz-bucket-region", "") or str(error.get("Region", "")),
+        location=location,
+        redirect_host=host or str(error.get("Endpoint", "")),
+    )
+
+
+def _causes(exc: BaseException) -> list[BaseException]:
+    """Return the exception and what it wraps: botocore keeps the cause in ``kwargs["error"]``, aiohttp in ``os_error``."""
+    found: list[BaseException] = []
+    pending: list[object] = [exc]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            pending.append(getattr(one, "kwargs", {}).get("error"))
+            pending += [getattr(one, name, None) for name in ("os_error", "certificate_error", "__cause__")]
+    return found
+
+
+def _connection_reason(exc: BaseException) -> str | TransferError:
+    """Return why the connection failed in half a sentence, "" where it is no matter of the connection."""
+    causes = _causes(exc)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return PermanentError(
+                f"The certificate of the endpoint is not trusted: {redact(getattr(cause, 'verify_message', '') or str(cause))}",
+                code="BadCertificate",
+                remedy="Give the right host name, or the PEM file of its authority (--ca-bundle).",
+            )
+    for kind, reason in _CONNECTION_REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return reason
+    names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    for name, reason in _LIBRARY_REASONS:
+        if name in names:
+            return reason
+    return ""
+
+
+_CONNECTION_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the name of the endpoint cannot be resolved"),
+    (ConnectionRefusedError, "the endpoint refuses connections"),
+    (ConnectionResetError, "the endpoint reset the connection"),
+    (BrokenPipeError, "the endpoint closed the connection"),
+    (ssl.SSLError, "the TLS connection failed"),
+    (asyncio.TimeoutError, "the endpoint did not answer in time"),
+    (asyncio.IncompleteReadError, "the endpoint closed the connection before its answer was complete"),
+)
+_LIBRARY_REASONS: tuple[tuple[str, str], ...] = (
+    # By name, so that the lane need not import aiohttp to translate its own errors.
+    ("ConnectTimeoutError", "the connection could not be made in time"),
+    ("ReadTimeoutError", "the endpoint did not answer in time"),
+    ("IncompleteReadError", "the endpoint closed the connection before its answer was complete"),
+    ("ClientPayloadError", "the endpoint closed the connection before its answer was complete"),
+    ("ServerDisconnectedError", "the endpoint closed the connection"),
+    ("ConnectionClosedError", "the endpoint closed the connection"),
+    ("EndpointConnectionError", "the endpoint cannot be reached"),
+    ("HTTPClientError", "the connection failed"),
+    ("ClientError", "the connection failed"),
+    ("OSError", "the connection failed"),
+)
+
+
+def _connection_code(exc: BaseException) -> str:
+    causes = _causes(exc)
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return "NameNotResolved"
+    if any(isinstance(cause, asyncio.TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
+        return "TimedOut"
+    return "ConnectionLost"
