@@ -39,7 +39,7 @@ coverage: .venv/.dev .venv-servers/.ready
 
 lock: $(UV)
 	$(UV) lock
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file tests/servers.lock tests/servers.in
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file tests/servers/requirements.lock tests/servers/requirements.in
 
 clean:
 	rm -rf .venv .venv-servers $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -48,9 +48,9 @@ $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS) uv==$(UV_VERSION)
 
 # MiniStack pins another botocore than aioboto3: an environment of its own, used only to run it as a server.
-.venv-servers/.ready: tests/servers.lock | $(UV)
+.venv-servers/.ready: tests/servers/requirements.lock | $(UV)
 	$(UV) venv --quiet --clear .venv-servers
-	$(UV) pip install --quiet --python .venv-servers --require-hashes -r tests/servers.lock
+	$(UV) pip install --quiet --python .venv-servers --require-hashes -r tests/servers/requirements.lock
 	@touch $@
 
 .venv/.demo: uv.lock pyproject.toml | $(UV)
