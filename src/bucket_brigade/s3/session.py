@@ -1,0 +1,272 @@
+"""From an endpoint's settings to an aioboto3 client that does exactly what it is told: one attempt, one host.
+
+aioboto3 finds credentials, profiles, regions and ``AWS_ENDPOINT_URL`` as it does everywhere; what it would do on its own
+afterwards (retry, follow a region redirect, wait for ``100 Continue``, add checksums of its choice) is switched off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.model.location import DEFAULT_ENDPOINT
+from bucket_brigade.s3.errors import credentials_error, error_from_exception
+from bucket_brigade.settings.values import EndpointSettings
+
+DEFAULT_REGION = "us-east-1"
+
+_REGION = re.compile(r"\A[a-z0-9-]{1,32}\Z")
+_METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata", "instance-data"})
+_METADATA_ADDRESSES = frozenset(
+    ipaddress.ip_address(one) for one in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")
+)
+_ADDRESSING = ("auto", "path", "virtual")
+_CHECKSUMS = ("auto", "crc64nvme", "when_required")
+
+Client = Any
+"""An aioboto3 S3 client: ``types_aiobotocore_s3.client.S3Client``, whose typed dictionaries no generic code can fill."""
+
+
+def check_endpoint(endpoint: EndpointSettings) -> None:
+    """Raise ConfigError where the settings of an endpoint are unsafe or contradict themselves. Reads no environment."""
+    name = endpoint.name
+    if endpoint.region is not None:
+        check_region(endpoint.region)
+    if endpoint.endpoint_url is not None:
+        check_endpoint_url(endpoint.endpoint_url, allow_http=endpoint.allow_http)
+    if (endpoint.access_key_id is None) != (endpoint.secret_access_key is None):
+        raise ConfigError(
+            f"The endpoint {name} has only one of access_key_id and secret_access_key.",
+            remedy="Give both, or neither and a profile.",
+        )
+    for field, value, known in (
+        ("addressing", endpoint.addressing, _ADDRESSING),
+        ("checksum", endpoint.checksum, _CHECKSUMS),
+        ("request_payer", endpoint.request_payer or "requester", ("requester",)),
+    ):
+        if value not in known:
+            raise ConfigError(
+                f"The endpoint {name} has the unknown {field} {value!r}.", remedy=f"Choose one of {', '.join(known)}."
+            )
+    if endpoint.ca_bundle is not None:
+        _check_ca_bundle(endpoint.ca_bundle)
+
+
+def check_region(region: str) -> None:
+    """Raise ConfigError unless ``region`` can be the name of one: it becomes part of a host name."""
+    if not _REGION.match(region):
+        raise ConfigError(
+            f"{region[:64]!r} is no name of a region.",
+            remedy="Regions are lower-case letters, digits and hyphens, such as eu-central-1.",
+        )
+
+
+def check_endpoint_url(url: str, *, allow_http: bool = False) -> None:
+    """Raise ConfigError unless ``url`` is https, or http where that is safe or allowed, to a host we may talk to."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_is_valid = SplitResult("", "", "", "", ""), False
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not host or not port_is_valid:
+        raise ConfigError("The endpoint URL is not a URL of http or https.", remedy="Write it as https://host[:port].")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            f"The endpoint URL for {host} has more in it than scheme, host, port and path.",
+            remedy="Give credentials by profile or environment, never in a URL.",
+        )
+    address = _literal_address(host)
+    if host.rstrip(".") in _METADATA_HOSTS or (
+        address is not None and (address.is_link_local or address in _METADATA_ADDRESSES)
+    ):
+        raise ConfigError(
+            f"{host} is a link-local or metadata address, never an S3 endpoint.", remedy="Give the store's own address."
+        )
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host, address):
+        raise ConfigError(
+            f"The endpoint http://{host} would carry everything unencrypted.",
+            remedy="Use https, or --allow-http for a network you trust.",
+        )
+
+
+def _literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is written as, in any spelling that the resolver takes (``0x7f.1``), or None."""
+    try:
+        address = ipaddress.ip_address(host.split("%", 1)[0])
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped if mapped is not None else address
+
+
+def _is_loopback(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    if address is not None:
+        return address.is_loopback
+    return host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
+
+
+def _check_ca_bundle(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is no PEM file of certificates"
+        raise ConfigError(
+            f"The CA bundle {path} cannot be read: {reason}.", remedy="Give a PEM file with --ca-bundle."
+        ) from exc
+
+
+@contextlib.asynccontextmanager
+async def open_client(endpoint: EndpointSettings, *, max_connections: int) -> AsyncIterator[Client]:
+    """Open the aioboto3 client of an endpoint; its connections are closed at the end.
+
+    The settings are checked, the credentials found and read once, and the address that the environment gives is checked
+    too, before the caller gets the client. Raises ConfigError.
+    """
+    check_endpoint(endpoint)
+    from botocore.exceptions import BotoCoreError
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            session = _session(endpoint)
+            if not endpoint.no_sign_request:
+                await require_credentials(session)
+            client = await stack.enter_async_context(_unopened_client(session, endpoint, max_connections))
+        except (BotoCoreError, ValueError) as exc:
+            raise _opening_error(exc, endpoint) from exc
+        check_endpoint_url(client.meta.endpoint_url, allow_http=endpoint.allow_http)
+        make_plain(client)
+        yield client
+
+
+async def require_credentials(session: Any) -> None:
+    """Find the credentials of an aioboto3 session and read them once. Raises ConfigError where there are none."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        credentials = await session.get_credentials()
+        if credentials is None:
+            raise credentials_error()
+        frozen = await credentials.get_frozen_credentials()
+    except BotoCoreError as exc:
+        raise credentials_error(exc) from exc
+    if not frozen.access_key or not frozen.secret_key:
+        raise credentials_error()
+
+
+def _opening_error(exc: Exception, endpoint: EndpointSettings) -> ConfigError:
+    if isinstance(exc, ValueError):
+        return ConfigError(f"The endpoint {endpoint.name} cannot be opened: its settings do not make a URL.")
+    error = error_from_exception(exc, operation="open", location=endpoint.name)
+    return error if isinstance(error, ConfigError) else ConfigError(str(error), remedy="Check the AWS configuration.")
+
+
+def _session(endpoint: EndpointSettings) -> Any:
+    import aioboto3
+
+    reveal: Callable[[Any], str | None] = lambda secret: None if secret is None else secret.reveal()  # noqa: E731
+    session = aioboto3.Session(
+        aws_access_key_id=endpoint.access_key_id,
+        aws_secret_access_key=reveal(endpoint.secret_access_key),
+        aws_session_token=reveal(endpoint.session_token),
+        profile_name=endpoint.profile,
+    )
+    # AWS_REGION is what every SDK but botocore reads.
+    region = endpoint.region or os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION
+    check_region(region)
+    core = session._session  # noqa: SLF001 - aioboto3 gives no other way to its botocore session
+    core.set_config_variable("region", region)
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    return session
+
+
+def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: int) -> Any:
+    from aiobotocore.config import AioConfig
+    from botocore import UNSIGNED
+
+    from bucket_brigade.s3.transport import StraightSession
+
+    core = session._session  # noqa: SLF001
+    config = AioConfig(
+        http_session_cls=StraightSession,
+        max_pool_connections=max_connections,
+        connect_timeout=endpoint.connect_timeout_s,
+        read_timeout=endpoint.read_timeout_s,
+        retries={"total_max_attempts": 1, "mode": "legacy"},
+        parameter_validation=False,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        signature_version=UNSIGNED if endpoint.no_sign_request else None,
+        # The environment describes the endpoint "s3", and no other.
+        ignore_configured_endpoint_urls=True if endpoint.name != DEFAULT_ENDPOINT else None,
+        s3=_s3_options(endpoint, core.get_scoped_config()),
+    )
+    return session.client("s3", endpoint_url=endpoint.endpoint_url, verify=endpoint.ca_bundle, config=config)
+
+
+def _s3_options(endpoint: EndpointSettings, profile: dict[str, Any]) -> dict[str, Any]:
+    own = profile.get("s3")
+    options: dict[str, Any] = dict(own) if isinstance(own, dict) else {}
+    if endpoint.addressing != "auto" or "addressing_style" not in options:
+        options["addressing_style"] = endpoint.addressing
+    return options
+
+
+def make_plain(client: Client) -> None:
+    """Take from a client what botocore does besides sending one request to one host.
+
+    Unregistered: Expect (a peer that never answers it hangs us for ever), the region redirector (it repeats the request
+    elsewhere, with HEADs of its own), the retry handler, and the wrapping of bodies into files (a copy). Added: what
+    ``s3.client`` wants on the wire and botocore has no parameter for.
+    """
+    from botocore import handlers
+
+    events = client.meta.events
+    events.unregister("before-call.s3", handlers.add_expect_header)
+    events.unregister("needs-retry.s3", unique_id="retry-config-s3")
+    for operation in ("PutObject", "UploadPart"):
+        events.unregister(f"before-parameter-build.s3.{operation}", handlers.convert_body_to_file_like_object)
+    for event, handler in _redirector_handlers(events):
+        events.unregister(event, handler)
+
+
+def _redirector_handlers(events: Any) -> list[tuple[str, Any]]:
+    """Return the bound methods of the region redirector that a client has made for itself.
+
+    botocore keeps no reference to it, so it is found where it registered. A test drives a redirect through a real client.
+    """
+    from botocore.utils import S3RegionRedirectorv2
+
+    emitter = getattr(events, "_emitter", events)
+    return [
+        (event, handler)
+        for event in ("needs-retry.s3", "before-parameter-build.s3", "before-endpoint-resolution.s3")
+        for handler in emitter._handlers.prefix_search(event)  # noqa: SLF001
+        if isinstance(getattr(handler, "__self__", None), S3RegionRedirectorv2)
+    ]
+
+
+def parse_timestamp(value: Any) -> datetime:
+    """Return the aware datetime of S3's ISO dates and of HTTP dates; the rest is left to botocore (dateutil: 60 us)."""
+    if isinstance(value, str) and len(value) > 10:
+        with contextlib.suppress(ValueError):
+            parsed = datetime.fromisoformat(value) if value[4] == "-" else parsedate_to_datetime(value)
+            if parsed.tzinfo is not None:
+                return parsed
+    from botocore.utils import parse_timestamp as parse_slowly
+
+    result: datetime = parse_slowly(value)
+    return result

@@ -1,0 +1,136 @@
+"""How the aioboto3 client reaches the network: aiohttp, with what a mover of other people's bytes owes them.
+
+What aiobotocore's own session does not do, each measured as a hang or a leak: redirects are never followed (they would
+carry the session token to another host), a peer that stops reading our body is noticed, and a body is sent from the
+caller's buffer in slices, without a copy. Imported late: it needs aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+from multidict import CIMultiDict
+from yarl import URL
+
+SLICE_BYTES = 256 * 1024
+"""One write to the socket: small enough that a slow peer shows progress, large enough to cost nothing."""
+
+ANSWER_LIMIT_S = 900.0
+"""How long an answer that is no object may take to come whole: S3 keeps Complete and Copy alive with white space."""
+
+
+class StalledError(TimeoutError):
+    """The peer took no bytes, or gave none, for a whole read timeout."""
+
+
+class Deadline:
+    """The time by which a request must make progress; ``extend`` is called whenever it has."""
+
+    def __init__(self, timeout: asyncio.Timeout, window_s: float) -> None:
+        self._timeout: asyncio.Timeout | None = timeout
+        self._window_s = window_s
+        self._now = asyncio.get_running_loop().time
+
+    def extend(self, window_s: float | None = None) -> None:
+        """Allow another window (or ``window_s`` seconds) from now."""
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._now() + (window_s or self._window_s))
+
+    def close(self) -> None:
+        """Stop watching: the answer may be here before a body that the peer does not want is sent."""
+        self._timeout = None
+
+
+class BufferPayload(Payload):
+    """A request body in one buffer, written in slices; each slice that the peer takes extends the deadline."""
+
+    _autoclose = True
+
+    def __init__(self, body: bytes | bytearray | memoryview, deadline: Deadline) -> None:
+        super().__init__(body)
+        self._view = memoryview(body).cast("B")
+        self._size = len(self._view)
+        self._deadline = deadline
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text; aiohttp asks for it only in its debug output."""
+        return bytes(self._view).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the whole body."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body, at most ``content_length`` bytes of it."""
+        view = self._view if content_length is None else self._view[:content_length]
+        if len(view) <= SLICE_BYTES:
+            await writer.write(view)
+            return
+        for start in range(0, len(view), SLICE_BYTES):
+            await writer.write(view[start : start + SLICE_BYTES])
+            self._deadline.extend()
+
+
+_Session: Any = AIOHTTPSession  # its type stub leaves out what a subclass needs
+_Answer: Any = AioAWSResponse
+
+
+class StraightSession(_Session):  # type: ignore[misc]
+    """Sends one request, straight to the host it is signed for, and returns what that host answers.
+
+    Exceptions of aiohttp come out as they are: ``s3.errors`` translates them once.
+    """
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = super()._get_ssl_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    async def send(self, request: Any) -> Any:
+        """Send a prepared request; the body of a streaming answer is left to the caller, who must close it."""
+        proxy_url = self._proxy_config.proxy_url_for(request.url)
+        session = await self._get_session(proxy_url)
+        headers = CIMultiDict(
+            (name, value.decode() if isinstance(value, bytes) else value) for name, value in request.headers.items()
+        )
+        headers["Accept-Encoding"] = "identity"
+        window_s = float(self._timeout.sock_read or ANSWER_LIMIT_S)
+        try:
+            async with asyncio.timeout((self._timeout.sock_connect or 0.0) + window_s) as timeout:
+                deadline = Deadline(timeout, window_s)
+                try:
+                    response = await session.request(
+                        request.method,
+                        URL(request.url, encoded=True),
+                        headers=headers,
+                        data=_payload(request.body, deadline),
+                        allow_redirects=False,
+                        proxy=proxy_url,
+                        proxy_headers=self._proxy_config.proxy_headers_for(request.url),
+                    )
+                    answer: Any = _Answer(request.url, response.status, _headers(response.raw_headers), response)
+                    if not request.stream_output:
+                        deadline.extend(ANSWER_LIMIT_S)
+                        await answer.content
+                finally:
+                    deadline.close()
+        except TimeoutError as exc:
+            raise StalledError("no progress within the read timeout") from exc
+        return answer
+
+
+def _payload(body: Any, deadline: Deadline) -> Any:
+    if not body:
+        return None
+    return BufferPayload(body, deadline) if isinstance(body, bytes | bytearray | memoryview) else body
+
+
+def _headers(raw: Any) -> dict[str, str]:
+    # Bytes that are no UTF-8 must come back as they were, or be refused by name where they are written again.
+    return {name.decode("latin-1").lower(): value.decode("utf-8", "surrogateescape") for name, value in raw}
