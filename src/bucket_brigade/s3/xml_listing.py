@@ -1,0 +1,185 @@
+"""Pages of ListObjectsV2: one sweep of a compiled pattern for the shape that S3 and most others send, expat for any other."""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from bucket_brigade.s3.store import ListedObject, ListPage
+from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
+
+_OTHERS = (
+    r"(?:<Owner>(?:<(?:ID|DisplayName)>[^<]*</(?:ID|DisplayName)>|<DisplayName/>)*</Owner>|<Owner/>"
+    r"|<(?P<%s>ChecksumAlgorithm|ChecksumType|Type)>[^<]*</(?P=%s)>)*"
+)
+_OBJECT = re.compile(
+    r"<Contents><Key>(?P<key>[^<]*)</Key><LastModified>(?P<modified>[^<]*)</LastModified><ETag>(?P<etag>[^<]*)</ETag>"
+    + _OTHERS % ("a", "a")
+    + r"<Size>(?P<size>[0-9]+)</Size>"
+    + _OTHERS % ("b", "b")
+    + r"(?:<StorageClass>(?P<class>[^<]*)</StorageClass>)?"
+    + _OTHERS % ("c", "c")
+    + "</Contents>"
+)
+_KEY, _MODIFIED, _ETAG, _SIZE, _CLASS = (
+    _OBJECT.groupindex[name] - 1 for name in ("key", "modified", "etag", "size", "class")
+)
+_PREFIX = re.compile(r"<CommonPrefixes><Prefix>([^<]*)</Prefix></CommonPrefixes>")
+_TRUNCATED = re.compile(r"<IsTruncated>(true|false)</IsTruncated>")
+_TOKEN = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
+_ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+
+def parse_page(document: bytes) -> ListPage:
+    """Return the page. Keys are decoded where the answer says that they are encoded (``EncodingType``).
+
+    Raises MalformedXml where the document is no complete listing, or says that more follows without saying where.
+    """
+    try:
+        page = _swept(document)
+        return page if page is not None else _parsed(parse_document(document))
+    except MalformedXml:
+        raise
+    except ValueError as exc:
+        message = "an entry of the listing has no size or no date"
+        raise MalformedXml(message) from exc
+
+
+# --- the common shape --------------------------------------------------------------------------------------------------
+
+
+def _swept(document: bytes) -> ListPage | None:
+    """Return the page, None where its shape is not the common one.
+
+    A ``<`` never stands in text but in CDATA and comments, so that counting the tags proves that the pattern saw them all.
+    """
+    try:
+        text = document.decode()
+    except UnicodeDecodeError:
+        return None
+    if "<!" in text or "<ListBucketResult" not in text or not text.rstrip().endswith("</ListBucketResult>"):
+        return None
+    text = text.replace("&quot;", '"').replace("&#34;", '"')
+    found = _OBJECT.findall(text)
+    prefixes = _PREFIX.findall(text)
+    truncated = _TRUNCATED.findall(text)
+    tokens = _TOKEN.findall(text)
+    if (
+        len(found) != text.count("<Contents")
+        or len(prefixes) != text.count("<CommonPrefixes")
+        or len(truncated) != 1
+        or len(tokens) != text.count("<NextContinuationToken")
+    ):
+        return None
+    encoded = "<EncodingType>url</EncodingType>" in text
+    if "&" in text:
+        found = [tuple(_unescaped(field) for field in row) for row in found]
+        prefixes = [_unescaped(prefix) for prefix in prefixes]
+        tokens = [_unescaped(token) for token in tokens]
+    decode = decode_key if encoded else str
+    objects = [
+        ListedObject(
+            decode(row[_KEY]),
+            int(row[_SIZE]),
+            row[_ETAG],
+            iso_to_ns(row[_MODIFIED]),
+            row[_CLASS] or "STANDARD",
+        )
+        for row in found
+    ]
+    return ListPage(objects, [decode(prefix) for prefix in prefixes], _next_token(truncated[0], "".join(tokens)))
+
+
+def decode_key(encoded: str) -> str:
+    """Return the key that ``encoding-type=url`` wrote: ``+`` is a space, and the bytes are UTF-8."""
+    if "+" in encoded:
+        encoded = encoded.replace("+", " ")
+    if "%" not in encoded:
+        return encoded
+    return unquote_to_bytes(encoded).decode("utf-8", "surrogateescape")
+
+
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(_entity, text) if "&" in text else text
+
+
+def _entity(match: re.Match[str]) -> str:
+    decimal, hexadecimal, name = match.groups()
+    if name:
+        return _NAMED[name]
+    number = int(decimal) if decimal else int(hexadecimal, 16)
+    if number == 0 or number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+        message = "a character reference is no character"
+        raise MalformedXml(message)
+    return chr(number)
+
+
+def _next_token(truncated: str, token: str) -> str | None:
+    if truncated != "true":
+        return None
+    if not token:
+        message = "the listing is cut off without a token to go on with"
+        raise MalformedXml(message)
+    return token
+
+
+# --- any other shape ---------------------------------------------------------------------------------------------------
+
+
+def _parsed(root: Element) -> ListPage:
+    if root.tag != "ListBucketResult":
+        message = f"the answer is a {root.tag[:40]}, no listing"
+        raise MalformedXml(message)
+    decode = decode_key if root.get("EncodingType").strip() == "url" else str
+    objects = [
+        ListedObject(
+            decode(entry.get("Key")),
+            int(entry.get("Size")),
+            entry.get("ETag").strip(),
+            iso_to_ns(entry.get("LastModified").strip()),
+            entry.get("StorageClass").strip() or "STANDARD",
+        )
+        for entry in root.all("Contents")
+    ]
+    prefixes = [decode(entry.get("Prefix")) for entry in root.all("CommonPrefixes")]
+    return ListPage(
+        objects, prefixes, _next_token(root.get("IsTruncated").strip().lower(), root.get("NextContinuationToken"))
+    )
+
+
+# --- dates -------------------------------------------------------------------------------------------------------------
+
+_MONTHS = {"JanFebMarAprMayJunJulAugSepOctNovDec"[index * 3 : index * 3 + 3]: index + 1 for index in range(12)}
+
+
+@lru_cache(maxsize=4096)
+def _day_to_s(year: int, month: int, day: int) -> int:
+    return timegm((year, month, day, 0, 0, 0))
+
+
+def iso_to_ns(date: str) -> int:
+    """Return the nanoseconds since the epoch of ``2026-11-22T12:31:03.123Z``; the fraction may have 0 to 9 digits.
+
+    Raises ValueError.
+    """
+    if date[4:5] + date[7:8] + date[10:11] + date[13:14] + date[16:17] != "--T::" or date[-1] != "Z":
+        message = f"no date: {date[:40]}"
+        raise ValueError(message)
+    fraction = date[20:-1]
+    seconds = _day_to_s(int(date[:4]), int(date[5:7]), int(date[8:10]))
+    seconds += int(date[11:13]) * 3600 + int(date[14:16]) * 60 + int(date[17:19])
+    return seconds * 1_000_000_000 + (int(fraction.ljust(9, "0")[:9]) if fraction else 0)
+
+
+def http_date_to_ns(date: str) -> int:
+    """Return the nanoseconds since the epoch of ``Sun, 22 Nov 2026 12:31:03 GMT``, 0 where it is no such date."""
+    try:
+        day, month, year, clock = date[5:7], date[8:11], date[12:16], date[17:25]
+        seconds = _day_to_s(int(year), _MONTHS[month], int(day))
+        seconds += int(clock[:2]) * 3600 + int(clock[3:5]) * 60 + int(clock[6:8])
+    except (ValueError, KeyError):
+        return 0
+    return seconds * 1_000_000_000
