@@ -13,6 +13,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verb: ``cp``, ``mv`` or ``rm``.
         source, target: as typed: ``s3://bucket/prefix/``, ``minio://…``, a path, ``-``; no target for ``rm``.
+        version_id: of the one object that ``source`` names; None for the current version.
         recursive: ``--recursive`` was given; else the locations' own form decides.
         manifest: path of a CSV or JSON lines file that names the objects of ``source``.
         catalog: path or URL where the catalog is written; for a download, the catalog to read names from.
@@ -22,6 +23,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     source: str
     target: str = ""
+    version_id: str | None = None
     recursive: bool = False
     filters: Filters = Filters()
     options: TransferOptions | None = None

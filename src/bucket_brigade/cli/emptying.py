@@ -1,0 +1,93 @@
+"""Empties a bucket: every version and delete marker, every object, every multipart upload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from bucket_brigade.errors import BrigadeError, JobFailed, NotSupported, PermanentError
+from bucket_brigade.s3.store import DeleteKey, Store
+
+_IN_FLIGHT = 8
+_BATCH = 1000
+_FEW = 3
+
+
+async def empty_bucket(store: Store, bucket: str) -> int:
+    """Delete everything in the bucket; return how many objects, versions and markers that were.
+
+    Raises:
+        JobFailed: some could not be deleted; the first ones are named.
+        TransferError: the bucket cannot be listed, or a whole request failed.
+    """
+    await _abort_uploads(store, bucket)
+    return await _delete_all(store, bucket, _everything(store, bucket))
+
+
+async def _everything(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
+    try:
+        async for keys in _versions(store, bucket):
+            yield keys
+    except PermanentError as error:
+        if not (isinstance(error, NotSupported) or error.code in ("NotImplemented", "MethodNotAllowed")):
+            raise
+    # A store without versions, or one that lists none for a bucket that never had any.
+    async for keys in _objects(store, bucket):
+        yield keys
+
+
+async def _versions(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
+    markers: tuple[str, str] | None = None
+    while True:
+        page = await store.list_object_versions(bucket, markers=markers)
+        yield [DeleteKey(version.key, version.version_id) for version in page.versions]
+        if page.next_markers is None:
+            return
+        markers = page.next_markers
+
+
+async def _objects(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
+    start_after, token = "", None
+    while True:
+        page = await store.list_objects(bucket, start_after=start_after, token=token)
+        yield [DeleteKey(listed.key) for listed in page.objects]
+        token = page.next_token
+        if token is None:
+            return
+
+
+async def _delete_all(store: Store, bucket: str, pages: AsyncIterator[list[DeleteKey]]) -> int:
+    deleted = 0
+    refused: list[str] = []
+    room = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def delete(keys: list[DeleteKey]) -> None:
+        nonlocal deleted
+        try:
+            errors = await store.delete_objects(bucket, keys)
+        finally:
+            room.release()
+        deleted += len(keys) - len(errors)
+        refused.extend(f"{keys[index].key} ({error.code})" for index, error in errors.items())
+
+    async with asyncio.TaskGroup() as group:
+        async for page in pages:
+            for start in range(0, len(page), _BATCH):
+                await room.acquire()
+                group.create_task(delete(page[start : start + _BATCH]))
+    if refused:
+        raise _not_all(bucket, refused)
+    return deleted
+
+
+def _not_all(bucket: str, refused: list[str]) -> BrigadeError:
+    named = ", ".join(refused[:_FEW]) + (", …" if len(refused) > _FEW else "")
+    message = f"{len(refused):,} objects in {bucket} could not be deleted: {named}"
+    return JobFailed(message, remedy="Check the permissions and retention of these, then try again.")
+
+
+async def _abort_uploads(store: Store, bucket: str) -> None:
+    from bucket_brigade.cli.uploads import iterate_uploads
+
+    async for upload in iterate_uploads(store, bucket):
+        await store.abort_multipart_upload(bucket, upload.key, upload.upload_id)

@@ -1,0 +1,51 @@
+"""One S3 location and its store, for the verbs that speak to a store without a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bucket_brigade.cli.attributes import endpoint_overrides
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.store import Store
+from bucket_brigade.settings.locations import parse_location
+from bucket_brigade.settings.values import Settings
+
+
+def parse_s3(
+    text: str, settings: Settings, *, recursive: bool = False, version_id: str | None = None, listing: bool = True
+) -> S3Location:
+    """Return the S3 location that ``text`` names; for a listing, a bare bucket and a prefix in mid-name are fine.
+
+    Raises:
+        ConfigError: it is no location, or not in a bucket.
+    """
+    location = parse_location(
+        text,
+        endpoints=settings.endpoints.keys(),
+        recursive_flag=recursive,
+        role="listing" if listing else "source",
+        version_id=version_id,
+    )
+    if not isinstance(location, S3Location):
+        raise ConfigError(f"{text} is not in a bucket", remedy="Write it as s3://bucket/key.")
+    return location
+
+
+def parse_bucket(text: str, settings: Settings) -> S3Location:
+    """Return the bucket that ``text`` names, and nothing in it.
+
+    Raises:
+        ConfigError: it names no bucket, or something inside one.
+    """
+    location = parse_s3(text, settings)
+    if not location.bucket or location.key or location.pattern:
+        raise ConfigError(f"{text} is not a bucket", remedy="Write it as s3://bucket, without a key.")
+    return location
+
+
+async def open_store(brigade: Brigade, location: S3Location, flags: Mapping[str, Any]) -> Store:
+    """Return the store of the location's endpoint, as the flags change it."""
+    return await brigade.store(location.endpoint, endpoint_overrides(flags))

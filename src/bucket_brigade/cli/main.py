@@ -1,0 +1,102 @@
+"""The entry point of ``brigade``. It imports click and nothing else of weight: each verb's module is loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NamedTuple
+
+import click
+
+from bucket_brigade import __version__
+from bucket_brigade.cli.options import common_options
+
+
+class Verb(NamedTuple):
+    """Where a verb's command is (``module:attribute`` below ``bucket_brigade.cli``), and its line in ``brigade --help``."""
+
+    command: str
+    summary: str
+
+
+VERBS = {
+    "cp": Verb("transfer:cp", "Copy objects: disk to S3, S3 to disk, S3 to S3."),
+    "mv": Verb("transfer:mv", "Copy, verify, then delete the source."),
+    "rm": Verb("transfer:rm", "Delete objects."),
+    "ls": Verb("ls:ls", "List buckets or objects."),
+    "cat": Verb("cat:cat", "Write one object, or a range of it, to standard output."),
+    "mb": Verb("buckets:mb", "Create a bucket."),
+    "rb": Verb("buckets:rb", "Remove a bucket."),
+    "run": Verb("jobs:run", "Run the job that a TOML file describes."),
+    "resume": Verb("jobs:resume", "Go on with an interrupted job."),
+    "status": Verb("jobs:status", "Show how a job stands."),
+    "jobs": Verb("jobs:jobs", "List the jobs in the state directory."),
+    "cancel": Verb("jobs:cancel", "End a job for good."),
+    "report": Verb("jobs:report", "Write and show a job's report."),
+    "lookup": Verb("lookup:lookup", "Translate between logical and stored keys."),
+    "gc": Verb("gc:gc", "List or abort abandoned multipart uploads."),
+    "demo": Verb("demo:demo", "Move a small tree through an embedded S3 server."),
+    "config": Verb("config:config", "Show what is in force, and where each value came from."),
+    "completion": Verb("completion:completion", "Print the completion script of a shell."),
+}
+
+
+class VerbGroup(click.Group):
+    """A group that knows its commands' names and summaries, and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one verb's command."""
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        module, attribute = verb.command.split(":")
+        command = getattr(importlib.import_module(f"bucket_brigade.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - a wrong line in VERBS is a bug of ours
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest verb where the one that was typed does not exist."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"There is no verb {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing any of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+@click.group(
+    cls=VerbGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Locations are s3://bucket/key, s3://bucket/prefix/, NAME://bucket/… for a configured endpoint, paths, and - .",
+)
+@click.version_option(__version__, prog_name="brigade")
+@common_options
+def brigade() -> None:
+    """Move objects in bulk between disk, S3 and S3-compatible stores, as durable jobs.
+
+    Every cp, mv and rm is a journaled job: interrupt it at any time, and `brigade resume` goes on where it was.
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code (see docs/cli.md): 0, 1, 2, 3, 130 or 141."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = brigade.main(arguments, prog_name="brigade", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        from bucket_brigade.cli.exits import report_error
+
+        return report_error(error, arguments)
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,53 @@
+"""A request becomes a running job, or the list of what it would do."""
+
+from __future__ import annotations
+
+import functools
+
+import click
+import msgspec
+
+from bucket_brigade.cli.invocation import Output, resume_command, with_brigade
+from bucket_brigade.cli.output import Lines
+from bucket_brigade.cli.text import printable
+from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.jobs.request import JobRequest
+from bucket_brigade.model.transfer import UNKNOWN_SIZE
+from bucket_brigade.settings.values import Settings
+
+STREAM = "-"
+_ACTIONS = {"cp": "copy", "mv": "move", "rm": "delete"}
+
+
+def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, output: Output) -> int:
+    """Submit one job, run it to its end and return the exit code."""
+    from bucket_brigade.cli.running import run_request
+
+    if request.target == STREAM:
+        output = msgspec.structs.replace(output, summary_on_stderr=True)
+    resume = functools.partial(resume_command, ctx)
+    return with_brigade(settings, lambda brigade: run_request(brigade, request, output, resume))
+
+
+def show_dry_run(settings: Settings, request: JobRequest, *, as_json: bool) -> int:
+    """Print every transfer that the request would make, as it is planned; nothing is written anywhere."""
+
+    async def show(brigade: Brigade) -> int:
+        with Lines() as lines:
+            async for source, target, size in brigade.dry_run(request):
+                if as_json:
+                    lines.write_json({"source": source, "target": target or None, "size": _known(size)})
+                else:
+                    lines.write(_dry_line(request.verb, source, target))
+        return 0
+
+    return with_brigade(settings, show)
+
+
+def _known(size: int) -> int | None:
+    return None if size == UNKNOWN_SIZE else size
+
+
+def _dry_line(verb: str, source: str, target: str) -> str:
+    line = f"(dryrun) {_ACTIONS[verb]}: {printable(source)}"
+    return line if verb == "rm" else f"{line} to {printable(target)}"

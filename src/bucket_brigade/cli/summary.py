@@ -1,0 +1,125 @@
+"""What a run ends with: a few lines for people, or one JSON document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bucket_brigade.cli.exits import INTERRUPTED, OK, SOME_FAILED
+from bucket_brigade.cli.redaction import redact_text
+from bucket_brigade.cli.text import format_count, printable
+from bucket_brigade.jobs.brigade import Report
+from bucket_brigade.model.job import JobState, Operation
+from bucket_brigade.model.outcome import Failure, State
+from bucket_brigade.settings.units import format_duration, format_size
+
+SHOWN_FAILURES = 10
+LISTED_FAILURES = 100
+
+_EXIT_CODES = {
+    JobState.DONE: OK,
+    JobState.DONE_WITH_FAILURES: SOME_FAILED,
+    JobState.INTERRUPTED: INTERRUPTED,
+    JobState.CANCELLED: INTERRUPTED,
+    JobState.RUNNING: INTERRUPTED,
+    JobState.PLANNED: INTERRUPTED,
+}
+_PAST = {
+    Operation.UPLOAD: "uploaded",
+    Operation.DOWNLOAD: "downloaded",
+    Operation.COPY: "copied",
+    Operation.RELAY: "relayed",
+    Operation.DELETE: "deleted",
+}
+
+
+def exit_code(state: JobState) -> int:
+    """Return the exit code of a run that left its job in this state."""
+    return _EXIT_CODES[state]
+
+
+def summary_document(report: Report, paths: Mapping[str, str], resume: str) -> dict[str, Any]:
+    """Return what ``--json`` prints: sizes in bytes, times in seconds. ``failures`` holds the first ones only."""
+    elapsed_s = max(report.elapsed_s, 1e-9)
+    return {
+        "job_id": report.job.id,
+        "state": report.state,
+        "reason": report.reason,
+        "operation": report.job.operation,
+        "move": report.job.move,
+        "source": str(report.job.source),
+        "target": None if report.job.target is None else str(report.job.target),
+        "counters": msgspec.structs.asdict(report.counters),
+        "elapsed_s": round(report.elapsed_s, 3),
+        "objects_per_s": round(report.counters.settled / elapsed_s, 1),
+        "bytes_per_s": round(report.counters.done_bytes / elapsed_s),
+        "folder": report.folder,
+        "reports": dict(paths),
+        "failures": [failure_document(failure) for failure in report.failures[:LISTED_FAILURES]],
+        "resume": resume or None,
+        "exit_code": exit_code(report.state),
+    }
+
+
+def failure_document(failure: Failure) -> dict[str, Any]:
+    """Return one failure (or skip with a reason) as JSON."""
+    return {
+        "source": failure.source,
+        "target": failure.target,
+        "state": State(failure.state).name.lower(),
+        "code": failure.code,
+        "message": redact_text(failure.message),
+        "request_id": failure.request_id,
+        "attempts": failure.attempts,
+    }
+
+
+def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
+    """Return the summary for people."""
+    counters = report.counters
+    verb = "moved" if report.job.move else _PAST[report.job.operation]
+    done = f"{format_count(counters.done, 'object')} {verb}"
+    if counters.done_bytes:
+        done += f", {format_size(counters.done_bytes)}"
+    done += f" in {format_duration(report.elapsed_s)}"
+    if report.elapsed_s > 0 and counters.done:
+        rates = [f"{format_size(int(counters.done_bytes / report.elapsed_s))}/s"] if counters.done_bytes else []
+        done += f" ({', '.join([*rates, f'{counters.done / report.elapsed_s:,.0f} objects/s'])})"
+    lines = [done]
+    others = [
+        f"{count:,} {noun}"
+        for count, noun in (
+            (counters.failed, "failed"),
+            (counters.skipped, "skipped"),
+            (counters.vanished, "vanished before their turn"),
+            (counters.retries, "retries"),
+        )
+        if count
+    ]
+    if others:
+        lines.append("  " + ", ".join(others))
+    if report.state is not JobState.DONE:
+        lines.append(
+            f"  {report.state.replace('_', ' ')}" + (f": {redact_text(report.reason)}" if report.reason else "")
+        )
+    lines += failure_lines(report.failures, counters.failed)
+    lines.append(f"  job {report.job.id}, report {paths.get('report') or report.folder + os.sep}")
+    return lines
+
+
+def failure_lines(failures: tuple[Failure, ...], failed: int) -> list[str]:
+    """Return a line for each of the first failures, and one that says how many more there are."""
+    told = [failure for failure in failures if failure.state == State.FAILED][:SHOWN_FAILURES]
+    lines = [f"  failed: {_failure_line(failure)}" for failure in told]
+    if failed > len(told):
+        lines.append(f"  … and {failed - len(told):,} more, all in the report's failures.csv")
+    return lines
+
+
+def _failure_line(failure: Failure) -> str:
+    request = f", request {failure.request_id}" if failure.request_id else ""
+    attempts = f", {failure.attempts} attempts" if failure.attempts > 1 else ""
+    return f"{printable(failure.source)}: {failure.code}: {redact_text(failure.message)}{request}{attempts}"

@@ -1,0 +1,117 @@
+"""Jobs as tables, lines and JSON documents."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bucket_brigade.cli.redaction import redact_text
+from bucket_brigade.cli.text import format_local_time, printable
+from bucket_brigade.journal.port import JobStatus
+from bucket_brigade.model.job import JobState, Operation
+from bucket_brigade.settings.units import format_duration, format_size, format_time
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STATE_STYLES = {
+    JobState.DONE: "green",
+    JobState.RUNNING: "cyan",
+    JobState.INTERRUPTED: "yellow",
+    JobState.DONE_WITH_FAILURES: "red",
+}
+
+
+def job_document(status: JobStatus) -> dict[str, Any]:
+    """Return how a job stands, as JSON: times in UTC, sizes in bytes."""
+    job = status.job
+    return {
+        "job_id": job.id,
+        "state": status.state,
+        "reason": redact_text(status.reason),
+        "operation": job.operation,
+        "move": job.move,
+        "source": str(job.source),
+        "target": None if job.target is None else str(job.target),
+        "layout": job.layout,
+        "planning_done": status.planning_done,
+        "open_batches": status.open_batches,
+        "counters": msgspec.structs.asdict(status.counters),
+        "created": _moment(job.created_ns),
+        "started": _moment(status.started_ns),
+        "finished": _moment(status.finished_ns),
+    }
+
+
+def _moment(time_ns: int) -> str | None:
+    return format_time(time_ns) if time_ns else None
+
+
+def status_lines(status: JobStatus, folder: str, resume: str) -> list[str]:
+    """Return how a job stands, for people; ``folder`` and ``resume`` are left out where they are empty."""
+    job, counters = status.job, status.counters
+    total = f"{counters.planned:,}" if status.planning_done else f"{counters.planned:,} planned so far"
+    rows = [
+        ("job", job.id),
+        ("state", status.state.replace("_", " ") + (f": {redact_text(status.reason)}" if status.reason else "")),
+        ("operation", ("move by " if job.move else "") + job.operation),
+        ("source", printable(str(job.source))),
+        ("target", "" if job.target is None else printable(str(job.target))),
+        ("done", f"{counters.done:,} of {total}"),
+        ("bytes", _bytes_line(status)),
+        ("others", f"{counters.failed:,} failed, {counters.skipped:,} skipped, {counters.vanished:,} vanished"),
+        ("retries", f"{counters.retries:,}"),
+        ("created", format_local_time(job.created_ns)),
+        ("ran for", _ran_for(status)),
+        ("folder", folder),
+        ("resume", resume),
+    ]
+    return [f"{name:<10} {text}" for name, text in rows if text]
+
+
+def _bytes_line(status: JobStatus) -> str:
+    if status.job.operation is Operation.DELETE:
+        return ""
+    return f"{format_size(status.counters.done_bytes)} of {format_size(status.counters.planned_bytes)}"
+
+
+def _ran_for(status: JobStatus) -> str:
+    if not (status.started_ns and status.finished_ns):
+        return ""
+    return format_duration(max(0.0, (status.finished_ns - status.started_ns) / 1e9))
+
+
+def job_table(statuses: Sequence[JobStatus]) -> Table:
+    """Return a table of jobs, a line each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("JOB", "CREATED", "STATE", "DONE", "FAILED", "OPERATION"):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("DONE", "FAILED") else "left")
+    table.add_column("FROM, TO", overflow="fold")
+    for status in statuses:
+        job, counters = status.job, status.counters
+        table.add_row(
+            job.id,
+            format_local_time(job.created_ns),
+            Text(status.state.replace("_", " "), style=_STATE_STYLES.get(status.state, "")),
+            f"{counters.done:,}",
+            Text(f"{counters.failed:,}", style="red" if counters.failed else ""),
+            job.operation,
+            Text(printable(str(job.source) + ("" if job.target is None else f" → {job.target}"))),
+        )
+    return table
+
+
+def write_table(table: Table) -> None:
+    """Print a table, as wide as it needs to be where standard output is no terminal."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    console.print(table)

@@ -1,0 +1,122 @@
+"""``cp``, ``mv`` and ``rm``: each call is one job."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from bucket_brigade.cli.invocation import load, output_of
+from bucket_brigade.cli.options import (
+    RULES,
+    RuleOrderCommand,
+    attribute_options,
+    common_options,
+    endpoint_options,
+    engine_options,
+    filter_options,
+    output_options,
+    source_endpoint_options,
+)
+from bucket_brigade.cli.requests import build_request, confirm_delete
+from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+
+recursive_option = click.option("--recursive", is_flag=True, help="Everything below the source.")
+dryrun_option = click.option("--dryrun", is_flag=True, help="Show what would be done, and do nothing.")
+version_option = click.option("--version-id", metavar="ID", help="This version of the one source object.")
+manifest_options = (
+    click.option("--manifest", metavar="FILE", help="CSV or JSON lines that name the objects of the source."),
+    click.option(
+        "--manifest-format", type=click.Choice(["auto", "csv", "jsonl"]), default="auto", help="Of --manifest."
+    ),
+)
+copy_options = (
+    click.option(
+        "--layout",
+        type=click.Choice(["identity", "hashed", "random"]),
+        default="identity",
+        help="How keys are stored; hashed and random spread the load, and write a catalog.",
+    ),
+    click.option("--catalog", metavar="FILE|URL", help="Where the catalog is written; for a download, read."),
+    click.option(
+        "--follow-symlinks/--no-follow-symlinks", default=None, help="Walk into symbolic links (not by default)."
+    ),
+)
+
+
+def _transfer_verb(function: Any) -> Any:
+    for decorate in (
+        common_options,
+        output_options,
+        engine_options,
+        *reversed(copy_options),
+        *reversed(manifest_options),
+        attribute_options,
+        source_endpoint_options,
+        endpoint_options,
+        filter_options,
+        version_option,
+        dryrun_option,
+        recursive_option,
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.command(cls=RuleOrderCommand)
+@click.argument("source")
+@click.argument("target")
+@_transfer_verb
+@click.pass_context
+def cp(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
+    """Copy SOURCE to TARGET: disk to S3, S3 to disk, S3 to S3; - is standard input or output of one object."""
+    return _submit(ctx, "cp", source, target, flags)
+
+
+@click.command(cls=RuleOrderCommand)
+@click.argument("source")
+@click.argument("target")
+@_transfer_verb
+@click.pass_context
+def mv(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
+    """Copy SOURCE to TARGET, verify, then delete each source that is still unchanged."""
+    return _submit(ctx, "mv", source, target, flags)
+
+
+@click.command(cls=RuleOrderCommand)
+@click.argument("source", metavar="TARGET")
+@recursive_option
+@dryrun_option
+@click.option("--yes", is_flag=True, help="Delete many objects without asking.")
+@version_option
+@filter_options
+@endpoint_options
+@manifest_options[0]
+@manifest_options[1]
+@engine_options
+@output_options
+@common_options
+@click.pass_context
+def rm(ctx: click.Context, /, source: str, **flags: Any) -> int:
+    """Delete the object, or with --recursive everything below the prefix, at TARGET."""
+    return _submit(ctx, "rm", source, "", flags)
+
+
+def _submit(ctx: click.Context, verb: str, source: str, target: str, flags: dict[str, Any]) -> int:
+    loaded = load(ctx)
+    request = build_request(
+        verb,
+        source,
+        target,
+        flags=flags,
+        rules=ctx.meta[RULES],
+        defaults=loaded.settings.transfer,
+        now_ns=time.time_ns(),
+    )
+    output = output_of(ctx, loaded, flags)
+    if flags["dryrun"]:
+        return show_dry_run(loaded.settings, request, as_json=output.as_json)
+    if verb == "rm":
+        confirm_delete(request, yes=flags["yes"])
+    return submit_and_run(ctx, loaded.settings, request, output)
