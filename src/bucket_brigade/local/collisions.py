@@ -1,0 +1,132 @@
+"""Two keys that would become one file.
+
+``a`` and ``a/b`` exclude each other on every file system: CollisionDetector finds them while planning, in sorted keys, and
+TargetFolder finds the rest (keys out of order, files that were there before). ``Foo`` and ``foo``, or ``é`` written as one code
+point and as two, are one file where the file system folds names. Such keys lie far apart in a listing, so no bounded memory
+finds them all beforehand; the file system itself does, for all processes at once: a name is claimed by exclusive creation, and
+where that fails the folder must hold the name exactly as it is spelled. The first key that is written stays, the others are
+refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import unicodedata
+from collections.abc import Callable
+
+import msgspec
+
+from bucket_brigade.errors import BadKey
+from bucket_brigade.local.oserrors import translate
+
+
+class NameFolding(msgspec.Struct, frozen=True):
+    """Which different names a file system takes for the same."""
+
+    case: bool = False
+    normalization: bool = False
+
+    def __bool__(self) -> bool:
+        return self.case or self.normalization
+
+
+def probe_name_folding(folder_fd: int) -> NameFolding:
+    """Find out by creating, and removing, one file. OSError if it cannot be created."""
+    name = f".brigade-probe-{secrets.token_hex(8)}-\u00e9"
+    os.close(os.open(name.encode(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder_fd))
+    try:
+        return NameFolding(
+            case=_exists(folder_fd, name.replace("brigade", "BRIGADE")),
+            normalization=_exists(folder_fd, unicodedata.normalize("NFD", name)),
+        )
+    finally:
+        os.unlink(name.encode(), dir_fd=folder_fd)
+
+
+def _exists(folder_fd: int, name: str) -> bool:
+    try:
+        os.stat(name.encode(), dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _names_in(folder_fd: int) -> list[str]:
+    return [os.fsencode(name).decode("utf-8", "surrogateescape") for name in os.listdir(folder_fd)]
+
+
+class NameClaims:
+    """Makes sure, on a file system that folds names, that a name in a folder is ours and not another's under a second spelling.
+
+    Does nothing, at no cost, on all others. Holds the names of the one folder that was looked at last. Thread-safe.
+    """
+
+    def __init__(self, folding: NameFolding, *, names_in: Callable[[int], list[str]] = _names_in) -> None:
+        self.folding = folding
+        self._names_in = names_in
+        self._known: tuple[tuple[int, int], frozenset[str]] = ((0, 0), frozenset())
+        self._lock = threading.Lock()
+
+    def claim(self, folder_fd: int, name: str) -> None:
+        """Take ``name`` before a file is renamed to it: leaves an empty file there if it was free.
+
+        Raises:
+            BadKey: the folder holds this file under another spelling. LocalError, DiskFull.
+        """
+        if not self.folding:
+            return
+        try:
+            os.close(
+                os.open(name.encode(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
+            )
+        except FileExistsError:
+            self.check_spelling(folder_fd, name)
+        except OSError as exc:
+            raise translate(exc, f"create {name!r}") from exc
+
+    def check_spelling(self, folder_fd: int, name: str) -> None:
+        """Raise BadKey unless the folder holds something that is called exactly ``name``."""
+        if not self.folding:
+            return
+        with self._lock:
+            status = os.fstat(folder_fd)
+            folder = (status.st_dev, status.st_ino)
+            if self._known[0] == folder and name in self._known[1]:
+                return
+            self._known = (folder, frozenset(self._names_in(folder_fd)))
+            if name not in self._known[1]:
+                raise BadKey(
+                    f"{name!r} would become the same file as one whose name differs only in case or in Unicode form",
+                    remedy="write to a file system that tells these names apart, or exclude one of them",
+                )
+
+
+class CollisionDetector:
+    """Finds, in keys that come in ascending order, those that need a folder where an earlier key needs a file.
+
+    Memory: only the earlier keys that the present one begins with can still matter, each longer than the one before, so there
+    are never more than a key has characters.
+    """
+
+    def __init__(self) -> None:
+        self._beginnings: list[str] = []
+
+    def check(self, key: str) -> None:
+        """Take the next key.
+
+        Raises:
+            BadKey: an earlier key is a file where this one needs a folder; the earlier one stays.
+        """
+        beginnings = self._beginnings
+        while beginnings and not key.startswith(beginnings[-1]):
+            beginnings.pop()
+        for file in beginnings:
+            if file[-1:] != "/" and key[len(file) : len(file) + 1] == "/":
+                raise BadKey(
+                    f"{key!r} needs a folder where {file!r} is a file",
+                    remedy="exclude one of them, or download it elsewhere",
+                )
+        if not beginnings or beginnings[-1] != key:
+            beginnings.append(key)

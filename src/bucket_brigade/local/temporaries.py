@@ -1,0 +1,70 @@
+"""Names of temporary files: recognisable, and by whose job they were made, so that nobody removes another's."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import secrets
+from collections.abc import Iterator
+
+from bucket_brigade.local.oserrors import translate
+from bucket_brigade.local.sources import SourceFolder
+
+_MAX_NAME_BYTES = 255
+_SESSION = secrets.token_hex(4)
+_numbers = itertools.count()
+_TEMPORARY = re.compile(r"\..*\.brigade-([0-9a-f]{8})-[0-9a-f]{9,}", re.DOTALL)
+
+
+def job_tag(job_id: str) -> str:
+    """Return the eight hexadecimal digits that stand for a job in the names of its temporary files."""
+    return hashlib.blake2s(job_id.encode(), digest_size=4).hexdigest()
+
+
+def temporary_name(name: str, tag: str) -> str:
+    """Return a new name, of at most 255 bytes, for a file that will be ``name``: ``.{name}.brigade-{tag}-{random}``."""
+    ending = f".brigade-{tag}-{_SESSION}{os.getpid():x}{next(_numbers):x}"
+    room = _MAX_NAME_BYTES - 1 - len(ending)
+    if len(name) > room // 4 and len(name.encode()) > room:
+        name = name.encode()[:room].decode(errors="ignore")
+    return f".{name}{ending}"
+
+
+def is_temporary(name: str, tag: str) -> bool:
+    """Return whether ``name`` is one that ``temporary_name`` gives for this tag."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match[1] == tag
+
+
+def find_stale_temporaries(folder: str, tag: str) -> Iterator[str]:
+    """Yield the paths, below ``folder``, of all temporary files of the job, in its whole tree. Links are not followed.
+
+    To be asked after a crash, while no worker of the job runs: those of a living one look the same.
+    """
+    for parent, _, names in os.walk(folder):
+        below = os.path.relpath(parent, folder)
+        for name in names:
+            if is_temporary(name, tag):
+                yield name if below == os.curdir else f"{below}/{name}"
+
+
+def remove_stale_temporaries(folder: str, tag: str) -> int:
+    """Remove what ``find_stale_temporaries`` finds, and return how many there were.
+
+    Raises:
+        LocalError: one cannot be removed.
+    """
+    removed = 0
+    with SourceFolder(folder) as root:
+        for path in find_stale_temporaries(folder, tag):
+            parent, name = root.locate(path)  # never through a link, should the tree change meanwhile
+            try:
+                os.unlink(name.encode(), dir_fd=parent.fd)
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                raise translate(exc, f"remove the temporary file {path!r}") from exc
+            removed += 1
+    return removed
