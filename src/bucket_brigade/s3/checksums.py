@@ -1,0 +1,152 @@
+"""Checksums of S3: computed on one buffer, combined over parts, compared with what a store states.
+
+CRCs are unsigned integers here and base64 of their big-endian bytes on the wire. The CRC family can be combined: the CRC of
+a whole object follows from its parts' CRCs and lengths, so parts read or written in any order are never read again.
+Importing this module loads awscrt (50 ms).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+from awscrt import checksums as crt
+
+from bucket_brigade.errors import ChecksumMismatch
+from bucket_brigade.s3.store import Body, ObjectHead
+
+CRC64NVME: Final = "CRC64NVME"
+
+_CRC_BYTES: Final = {CRC64NVME: 8, "CRC32": 4, "CRC32C": 4}
+
+
+class _Algorithm(msgspec.Struct, frozen=True):
+    of: Callable[[Body], int]
+    combine: Callable[[int, int, int], int]
+
+
+def crc64nvme(data: Body, previous: int = 0) -> int:
+    """Return the CRC64NVME of ``data``, or of what ``previous`` is the CRC of with ``data`` behind it."""
+    result: int = crt.crc64nvme(data, previous)
+    return result
+
+
+def combine_crc64nvme(first: int, second: int, second_length: int) -> int:
+    """Return the CRC of two buffers in a row from the CRC of each; ``second_length`` is in bytes."""
+    result: int = crt.combine_crc64nvme(first, second, second_length)
+    return result
+
+
+def combine_parts(parts: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC64NVME of a whole object from (CRC, length in bytes) of each of its parts, in order."""
+    whole = 0
+    for crc, length in parts:
+        whole = combine_crc64nvme(whole, crc, length)
+    return whole
+
+
+def encode_crc(crc: int, algorithm: str = CRC64NVME) -> str:
+    """Return a CRC as S3's headers hold it: base64 of its big-endian bytes."""
+    return base64.b64encode(crc.to_bytes(_CRC_BYTES[algorithm], "big")).decode("ascii")
+
+
+def decode_crc(encoded: str, algorithm: str = CRC64NVME) -> int | None:
+    """Return the CRC that a header holds, or None where it holds none (empty, composite, of another length)."""
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return int.from_bytes(raw, "big") if len(raw) == _CRC_BYTES[algorithm] else None
+
+
+# The cheapest first: 19, 14 and 4 GiB/s. The secure hashes (1.7 GiB/s) cannot be combined, so they serve whole reads only.
+_CRCS: Final = {
+    CRC64NVME: _Algorithm(crc64nvme, combine_crc64nvme),
+    "CRC32C": _Algorithm(crt.crc32c, crt.combine_crc32c),
+    "CRC32": _Algorithm(crt.crc32, crt.combine_crc32),
+}
+_HASHES: Final = ("SHA1", "SHA256")
+
+
+def choose_algorithm(checksums: dict[str, str], *, in_order: bool) -> str | None:
+    """Return the cheapest algorithm that a head states and that can be verified, or None where there is none.
+
+    ``in_order`` says that all bytes will pass in their order; only then can SHA1 and SHA256 be verified.
+    """
+    for algorithm in _CRCS:
+        if decode_crc(checksums.get(algorithm, ""), algorithm) is not None:
+            return algorithm
+    if in_order:
+        for algorithm in _HASHES:
+            if checksums.get(algorithm):
+                return algorithm
+    return None
+
+
+class ReadDigest:
+    """The checksum of one object as it is read, to be compared with the one that its head states.
+
+    Feed it the whole body, or its parts in any order; then ``verify``. Where the head states nothing that can be verified,
+    ``algorithm`` is None and it costs nothing.
+
+    Args:
+        head: of the object that is read.
+        in_order: parts will come one after the other, from the first to the last byte.
+    """
+
+    def __init__(self, head: ObjectHead, *, in_order: bool = False) -> None:
+        self.algorithm = choose_algorithm(head.checksums, in_order=in_order)
+        self._expected = head.checksums.get(self.algorithm or "", "")
+        self._size = head.size
+        self._crc = _CRCS.get(self.algorithm or "")
+        self._hash = hashlib.new(self.algorithm.lower()) if self.algorithm in _HASHES else None
+        self._next = 0
+        self._parts: dict[int, tuple[int, int]] = {}
+
+    def add(self, start: int, data: Body) -> None:
+        """Take the bytes of the object from offset ``start`` on; a part that comes again (a retry) replaces the first."""
+        if self._crc is not None:
+            self._parts[start] = (self._crc.of(data), len(data))
+        elif self._hash is not None:
+            if start != self._next:
+                raise ValueError(f"bytes from {start} on, where {self._next} was next")
+            self._hash.update(data)
+            self._next += len(data)
+
+    def verify(self, location: str) -> None:
+        """Raise ChecksumMismatch, naming what was expected and found, unless all bytes came and are the object's."""
+        if self.algorithm is None:
+            return
+        covered, found = self._result()
+        if covered != self._size:
+            raise ChecksumMismatch(f"{location}: {covered} bytes were read of {self._size}")
+        if found != self._expected:
+            raise ChecksumMismatch(
+                f"{location}: the bytes read have the {self.algorithm} {found}, the store states {self._expected}",
+                remedy="Read it again; if it fails again, the object is damaged in the store.",
+            )
+
+    def _result(self) -> tuple[int, str]:
+        """Return how many bytes came without a gap, and their checksum in base64."""
+        if self._hash is not None:
+            return self._next, base64.b64encode(self._hash.digest()).decode("ascii")
+        assert self._crc is not None  # noqa: S101 - one of the two is there where an algorithm was chosen
+        covered = whole = 0
+        for start in sorted(self._parts):
+            crc, length = self._parts[start]
+            if start != covered:
+                break
+            whole = self._crc.combine(whole, crc, length)
+            covered += length
+        return covered, encode_crc(whole, self.algorithm or CRC64NVME)
+
+
+def verify_whole(head: ObjectHead, data: Body, location: str) -> None:
+    """Raise ChecksumMismatch unless ``data`` is the whole object that ``head`` describes, as far as it states a checksum."""
+    digest = ReadDigest(head, in_order=True)
+    digest.add(0, data)
+    digest.verify(location)
