@@ -13,7 +13,7 @@ export UV_PYTHON := $(shell command -v $(PYTHON))
 export UV_PROJECT_ENVIRONMENT := .venv
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint format check coverage slow bench lock clean
+.PHONY: demo test lint format check coverage slow bench bench-smoke lock clean
 
 demo: .venv/.demo
 	$(RUN)/brigade demo
@@ -37,12 +37,20 @@ slow: .venv/.dev .venv-servers/.ready
 coverage: .venv/.dev .venv-servers/.ready
 	$(RUN)/pytest --cov --cov-branch --cov-report=term-missing $(PYTEST_ARGS)
 
+# brigade and its peers on the same work (an hour, an idle machine); bench-smoke: the same harness in a minute or two.
+bench: .venv/.demo .bench/.ready
+	.bench/bin/python benchmarks/run.py --scale full $(BENCH_ARGS)
+
+bench-smoke: .venv/.demo .bench/.ready
+	.bench/bin/python benchmarks/run.py --scale smoke --rounds 1 --peers brigade,s5cmd,rclone,obstore,crt $(BENCH_ARGS)
+
 lock: $(UV)
 	$(UV) lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file benchmarks/requirements.txt benchmarks/requirements.in
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file tests/servers/requirements.lock tests/servers/requirements.in
 
 clean:
-	rm -rf .venv .venv-servers $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-servers .bench $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS) uv==$(UV_VERSION)
@@ -51,6 +59,12 @@ $(UV):
 .venv-servers/.ready: tests/servers/requirements.lock | $(UV)
 	$(UV) venv --quiet --clear .venv-servers
 	$(UV) pip install --quiet --python .venv-servers --require-hashes -r tests/servers/requirements.lock
+	@touch $@
+
+.bench/.ready: benchmarks/requirements.txt benchmarks/install_nginx.sh | $(UV)
+	sh benchmarks/install_nginx.sh
+	$(UV) venv --quiet --clear .bench
+	$(UV) pip install --quiet --python .bench --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
 .venv/.demo: uv.lock pyproject.toml | $(UV)
