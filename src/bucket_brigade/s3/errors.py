@@ -1,7 +1,6 @@
 """Translates what a store answers, and what the libraries beneath raise, into the taxonomy of ``bucket_brigade.errors``.
 
-Pure: the client and the lane both call it. The codes are those of
-docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and what S3-compatible stores say instead.
+Pure: the client and the lane both call it. The codes themselves are in ``s3.codes``.
 No message holds a secret: what a store wrote is shown only after ``redact``.
 """
 
@@ -17,154 +16,20 @@ from http import HTTPStatus
 from typing import Any
 
 from bucket_brigade.errors import (
-    AccessDenied,
     BrigadeError,
     ChecksumMismatch,
-    ClockSkewed,
     ConfigError,
-    Conflict,
     ConnectionLost,
     CredentialsExpired,
-    NotFound,
-    NotSupported,
     PermanentError,
-    PreconditionFailed,
     StoreUnavailable,
-    Throttled,
     TransferError,
     TransientError,
     WrongRegion,
 )
+from bucket_brigade.s3.codes import BY_CODE, CODE_BY_STATUS, REMEDIES, REMEDY_BY_CLASS, TELLING
 
 _WORDS_OF_THE_STORE = 300
-
-_BY_CODE: dict[str, tuple[type[TransferError], str]] = {
-    "SlowDown": (Throttled, "the endpoint asks for fewer requests"),
-    "Throttling": (Throttled, "the endpoint asks for fewer requests"),
-    "ThrottlingException": (Throttled, "the endpoint asks for fewer requests"),
-    "RequestLimitExceeded": (Throttled, "the endpoint asks for fewer requests"),
-    "BandwidthLimitExceeded": (Throttled, "the endpoint asks for less traffic"),
-    "TooManyRequests": (Throttled, "the endpoint asks for fewer requests"),
-    "ServiceUnavailable": (Throttled, "the endpoint is overloaded or unavailable"),
-    "Busy": (Throttled, "the endpoint is overloaded"),
-    "InternalError": (StoreUnavailable, "the endpoint failed inside"),
-    "InternalServerError": (StoreUnavailable, "the endpoint failed inside"),
-    "InternalFailure": (StoreUnavailable, "the endpoint failed inside"),
-    "BadGateway": (StoreUnavailable, "a gateway before the endpoint failed"),
-    "GatewayTimeout": (StoreUnavailable, "a gateway before the endpoint got no answer in time"),
-    "RequestTimeout": (ConnectionLost, "the endpoint did not receive the whole request in time"),
-    "RequestTimeoutException": (ConnectionLost, "the endpoint did not receive the whole request in time"),
-    "IncompleteBody": (ConnectionLost, "the endpoint received fewer bytes than announced"),
-    "ConditionalRequestConflict": (Conflict, "another write of the same key was in the way"),
-    "OperationAborted": (Conflict, "another operation on the same name is in progress"),
-    "Conflict": (Conflict, "another operation on the same name is in progress"),
-    "RequestTimeTooSkewed": (ClockSkewed, "the clock of this machine differs too much from the endpoint's"),
-    "RequestInTheFuture": (ClockSkewed, "the clock of this machine is ahead of the endpoint's"),
-    "ExpiredToken": (CredentialsExpired, "the temporary credentials have expired"),
-    "ExpiredTokenException": (CredentialsExpired, "the temporary credentials have expired"),
-    "TokenRefreshRequired": (CredentialsExpired, "the temporary credentials have expired"),
-    "InvalidToken": (AccessDenied, "the session token is not valid"),
-    "InvalidAccessKeyId": (AccessDenied, "the endpoint does not know this access key"),
-    "InvalidSecurity": (AccessDenied, "the credentials are not valid"),
-    "SignatureDoesNotMatch": (AccessDenied, "the endpoint computes another signature than we do"),
-    "AccessDenied": (AccessDenied, "access is denied"),
-    "AllAccessDisabled": (AccessDenied, "all access to it is disabled"),
-    "AccountProblem": (AccessDenied, "the account has a problem"),
-    "NotSignedUp": (AccessDenied, "the account is not signed up for the service"),
-    "Forbidden": (AccessDenied, "access is denied"),
-    "Unauthorized": (AccessDenied, "the endpoint demands credentials"),
-    "InvalidObjectState": (AccessDenied, "the object is archived and must be restored before it can be read"),
-    "NoSuchKey": (NotFound, "there is no such object"),
-    "NoSuchBucket": (NotFound, "there is no such bucket"),
-    "NoSuchUpload": (NotFound, "there is no such multipart upload"),
-    "NoSuchVersion": (NotFound, "there is no such version"),
-    "NoSuchTagSet": (NotFound, "there are no tags"),
-    "NotFound": (NotFound, "it does not exist"),
-    "PreconditionFailed": (PreconditionFailed, "the condition of the request is false"),
-    "NotModified": (PreconditionFailed, "the condition of the request is false"),
-    "PermanentRedirect": (WrongRegion, "the bucket lives elsewhere"),
-    "TemporaryRedirect": (WrongRegion, "the bucket lives elsewhere"),
-    "Redirect": (WrongRegion, "the bucket lives elsewhere"),
-    "IncorrectEndpoint": (WrongRegion, "the bucket lives elsewhere"),
-    "AuthorizationHeaderMalformed": (WrongRegion, "the request was signed for another region"),
-    "IllegalLocationConstraintException": (WrongRegion, "the bucket belongs to another region"),
-    "BadDigest": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
-    "InvalidDigest": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
-    "XAmzContentSHA256Mismatch": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
-    "XAmzContentChecksumMismatch": (ChecksumMismatch, "the endpoint received other bytes than we sent"),
-    "BucketNotEmpty": (PermanentError, "the bucket is not empty"),
-    "BucketAlreadyExists": (PermanentError, "the name of the bucket is taken by somebody else"),
-    "BucketAlreadyOwnedByYou": (PermanentError, "the bucket exists and is ours already"),
-    "InvalidBucketName": (PermanentError, "the name of the bucket is not valid there"),
-    "KeyTooLongError": (PermanentError, "the key is longer than 1,024 bytes"),
-    "EntityTooLarge": (PermanentError, "the object is larger than the endpoint takes in one request"),
-    "EntityTooSmall": (PermanentError, "a part is smaller than the endpoint allows"),
-    "InvalidPart": (PermanentError, "the endpoint does not hold a part as it was sent"),
-    "InvalidPartOrder": (PermanentError, "the parts are not in order"),
-    "InvalidRange": (PermanentError, "the range lies beyond the end of the object"),
-    "InvalidRequest": (PermanentError, "the endpoint refuses the request"),
-    "InvalidArgument": (PermanentError, "the endpoint refuses an argument"),
-    "MalformedXML": (PermanentError, "the endpoint cannot read the request"),
-    "MissingContentLength": (PermanentError, "the endpoint demands a plain Content-Length"),
-    "MetadataTooLarge": (PermanentError, "the metadata are larger than the endpoint allows"),
-    "InvalidStorageClass": (PermanentError, "the endpoint has no such storage class"),
-    "QuotaExceeded": (PermanentError, "a quota of the endpoint is used up"),
-    "MethodNotAllowed": (PermanentError, "the endpoint does not allow this on it"),
-    "NotImplemented": (NotSupported, "the endpoint does not offer this"),
-    "NotSupported": (NotSupported, "the endpoint does not offer this"),
-    "XNotImplemented": (NotSupported, "the endpoint does not offer this"),
-}
-
-_CODE_BY_STATUS: dict[int, str] = {
-    301: "PermanentRedirect",
-    302: "PermanentRedirect",
-    303: "PermanentRedirect",
-    304: "NotModified",
-    307: "TemporaryRedirect",
-    308: "PermanentRedirect",
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    408: "RequestTimeout",
-    409: "Conflict",
-    411: "MissingContentLength",
-    412: "PreconditionFailed",
-    413: "EntityTooLarge",
-    416: "InvalidRange",
-    429: "TooManyRequests",
-    500: "InternalError",
-    501: "NotImplemented",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
-    509: "BandwidthLimitExceeded",
-}
-
-_REMEDIES: dict[str, str] = {
-    "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID, --profile, and that the key belongs to this endpoint.",
-    "SignatureDoesNotMatch": "Check the secret access key and --region.",
-    "InvalidToken": "Get new temporary credentials, and set all three of their values.",
-    "RequestTimeTooSkewed": "Set the clock of this machine (NTP), then resume.",
-    "RequestInTheFuture": "Set the clock of this machine (NTP), then resume.",
-    "AccessDenied": "Grant the missing permission, or use other credentials (--profile).",
-    "Forbidden": "Grant the missing permission, or use other credentials (--profile).",
-    "Unauthorized": "Give credentials (--profile, AWS_ACCESS_KEY_ID).",
-    "InvalidObjectState": "Restore the object from its archive first.",
-    "NoSuchBucket": "Check the name, or create the bucket (brigade mb).",
-    "BucketNotEmpty": "Delete its objects first (brigade rb --force).",
-    "BucketAlreadyExists": "Choose another name.",
-    "BadRequest": "HEAD answers carry no reason; check the region and the credentials.",
-    "EntityTooLarge": "Choose a smaller part size.",
-    "EntityTooSmall": "Choose a part size of at least 5 MiB.",
-}
-_REMEDY_BY_CLASS: dict[type[TransferError], str] = {
-    CredentialsExpired: "Renew the credentials, then resume.",
-    NotSupported: "Leave the option out, or use another endpoint.",
-}
-_TELLING: frozenset[str] = frozenset({"AccessDenied", "InvalidRequest", "InvalidArgument", "NotImplemented"})
-"""Codes that mean little without the store's own words."""
 
 _SECRETS = re.compile(
     r"(?i)((?:x-amz-)?(?:signature|credential|security-token)[=:]\s*)[^\s&,;<>\"']+"
@@ -225,7 +90,7 @@ def error_from_answer(
     kind, sentence = _classify(code, status)
     if kind is WrongRegion:
         sentence = _elsewhere(sentence, region, redirect_host)
-    if message and (not sentence or code in _TELLING):
+    if message and (not sentence or code in TELLING):
         sentence = f"{sentence}: {redact(message)}" if sentence else redact(message)
     where = f"{operation} {location}".rstrip()
     text = f"{where}: {sentence or 'the endpoint refuses the request'} ({code}, HTTP {status})"
@@ -241,14 +106,14 @@ def _name(code: str, status: int, operation: str) -> str:
         return code
     if status == HTTPStatus.NOT_FOUND and operation in {"HeadObject", "GetObject", "HeadBucket"}:
         return "NoSuchBucket" if operation == "HeadBucket" else "NoSuchKey"
-    return _CODE_BY_STATUS.get(status, f"HTTP{status}")
+    return CODE_BY_STATUS.get(status, f"HTTP{status}")
 
 
 def _classify(code: str, status: int) -> tuple[type[TransferError], str]:
-    known = _BY_CODE.get(code)
+    known = BY_CODE.get(code)
     if known is not None:
         return known
-    by_status = _BY_CODE.get(_CODE_BY_STATUS.get(status, ""))
+    by_status = BY_CODE.get(CODE_BY_STATUS.get(status, ""))
     if by_status is not None and status not in {HTTPStatus.CONFLICT, HTTPStatus.METHOD_NOT_ALLOWED}:
         return by_status[0], "" if status < HTTPStatus.INTERNAL_SERVER_ERROR else by_status[1]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -268,7 +133,7 @@ def _remedy(kind: type[TransferError], code: str, region: str) -> str:
     if kind is WrongRegion:
         named = redact(region) if region else "the region of the bucket"
         return f"Use --region {named}." if region else f"Give {named} (--region) or its own endpoint (--endpoint-url)."
-    return _REMEDIES.get(code) or _REMEDY_BY_CLASS.get(kind, "")
+    return REMEDIES.get(code) or REMEDY_BY_CLASS.get(kind, "")
 
 
 def error_from_exception(exc: BaseException, *, operation: str, location: str = "") -> BrigadeError:

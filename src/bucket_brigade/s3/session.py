@@ -6,7 +6,9 @@ afterwards (retry, follow a region redirect, wait for ``100 Continue``, add chec
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import ipaddress
 import os
 import re
@@ -241,6 +243,20 @@ def make_plain(client: Client) -> None:
         events.unregister(f"before-parameter-build.s3.{operation}", handlers.convert_body_to_file_like_object)
     for event, handler in _redirector_handlers(events):
         events.unregister(event, handler)
+    events.register("before-call.s3.GetObject", _ask_for_checksums)
+    events.register("before-sign.s3.DeleteObjects", _add_content_md5)
+
+
+def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:
+    # As a header, because botocore's own parameter would hash every body a second time.
+    if "Range" not in params["headers"]:
+        params["headers"]["x-amz-checksum-mode"] = "ENABLED"
+
+
+def _add_content_md5(request: Any, **_: Any) -> None:
+    # Many stores still demand what botocore no longer sends.
+    digest = hashlib.md5(request.data, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode("ascii")
 
 
 def _redirector_handlers(events: Any) -> list[tuple[str, Any]]:

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from typing import Any
 
+import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.abc import AbstractStreamWriter
@@ -23,6 +24,9 @@ SLICE_BYTES = 256 * 1024
 
 ANSWER_LIMIT_S = 900.0
 """How long an answer that is no object may take to come whole: S3 keeps Complete and Copy alive with white space."""
+
+PATIENCE = 5
+"""Copies, Complete and DeleteObjects may say nothing for this many read timeouts: some stores work first, then answer."""
 
 
 class StalledError(TimeoutError):
@@ -100,9 +104,14 @@ class StraightSession(_Session):  # type: ignore[misc]
             (name, value.decode() if isinstance(value, bytes) else value) for name, value in request.headers.items()
         )
         headers["Accept-Encoding"] = "identity"
-        window_s = float(self._timeout.sock_read or ANSWER_LIMIT_S)
+        timeouts = self._timeout
+        if request.method == "POST" or "x-amz-copy-source" in headers:
+            timeouts = aiohttp.ClientTimeout(
+                sock_connect=timeouts.sock_connect, sock_read=timeouts.sock_read * PATIENCE
+            )
+        window_s = timeouts.sock_read
         try:
-            async with asyncio.timeout((self._timeout.sock_connect or 0.0) + window_s) as timeout:
+            async with asyncio.timeout(timeouts.sock_connect + window_s) as timeout:
                 deadline = Deadline(timeout, window_s)
                 try:
                     response = await session.request(
@@ -111,6 +120,7 @@ class StraightSession(_Session):  # type: ignore[misc]
                         headers=headers,
                         data=_payload(request.body, deadline),
                         allow_redirects=False,
+                        timeout=timeouts,
                         proxy=proxy_url,
                         proxy_headers=self._proxy_config.proxy_headers_for(request.url),
                     )

@@ -1,0 +1,252 @@
+"""One request through the aioboto3 client: its common parameters, its errors, and what an endpoint was found to refuse."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import structlog
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from bucket_brigade.errors import (
+    BadKey,
+    NotSupported,
+    PermanentError,
+    PreconditionFailed,
+    SourceChanged,
+    StoreUnavailable,
+    TransferError,
+)
+from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
+from bucket_brigade.s3.checksums import decode_crc
+from bucket_brigade.s3.errors import error_from_exception
+from bucket_brigade.s3.session import Client
+from bucket_brigade.s3.store import Pin, Written
+from bucket_brigade.settings.values import EndpointSettings
+
+Answer = dict[str, Any]
+
+FOREIGN_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, ResponseParserError, OSError, EOFError)
+
+OPERATIONS = (
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateBucket",
+    "CreateMultipartUpload",
+    "DeleteBucket",
+    "DeleteObject",
+    "DeleteObjects",
+    "GetObject",
+    "GetObjectTagging",
+    "HeadBucket",
+    "HeadObject",
+    "ListBuckets",
+    "ListMultipartUploads",
+    "ListObjectVersions",
+    "ListObjectsV2",
+    "ListParts",
+    "PutObject",
+    "UploadPart",
+    "UploadPartCopy",
+)
+
+CHECKSUM_PARAMETERS = ("ChecksumCRC64NVME", "ChecksumAlgorithm", "ChecksumType", "MpuObjectSize")
+
+_CHECKSUM_REFUSALS = frozenset(
+    {"InvalidRequest", "InvalidArgument", "InvalidHeader", "BadRequest", "MalformedXML", "MissingContentLength"}
+)
+_PARAMETER_BY_FIELD = {
+    "acl": "ACL",
+    "sse": "ServerSideEncryption",
+    "sse_kms_key_id": "SSEKMSKeyId",
+    "storage_class": "StorageClass",
+    "content_type": "ContentType",
+    "content_encoding": "ContentEncoding",
+    "content_disposition": "ContentDisposition",
+    "content_language": "ContentLanguage",
+    "cache_control": "CacheControl",
+    "expires": "Expires",
+}
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_log = structlog.get_logger("bucket_brigade.s3")
+
+
+class Caller:
+    """Makes the requests of one client; the groups of operations build on it.
+
+    Args:
+        client: open, as ``s3.session.open_client`` gives it.
+        endpoint: its settings.
+
+    Attributes:
+        sends_checksums: CRC64NVME goes with every write; becomes False when the endpoint has refused it (``auto``).
+    """
+
+    def __init__(self, client: Client, endpoint: EndpointSettings) -> None:
+        self.endpoint = endpoint
+        self.sends_checksums = endpoint.checksum != "when_required"
+        self._client = client
+        self._methods = {name: getattr(client, xform_name(name)) for name in OPERATIONS}
+        self._common = {name: _common_parameters(client, endpoint, name) for name in OPERATIONS}
+
+    def location(self, bucket: str, key: str = "") -> str:
+        """Return how messages name a bucket or an object."""
+        return f"{self.endpoint.name}://{bucket}/{key}" if key else f"{self.endpoint.name}://{bucket}"
+
+    async def call(self, operation: str, params: dict[str, Any], *, pinned: bool = False) -> Answer:
+        """Send one request and return botocore's reading of the answer.
+
+        ``pinned`` says that the request's condition means the source: then 412 is a SourceChanged.
+        """
+        try:
+            answer: Answer = await self._methods[operation](**params, **self._common[operation])
+        except FOREIGN_ERRORS as exc:
+            raise self._translated(exc, operation, params, pinned=pinned) from exc
+        except UnicodeError as exc:
+            message = f"{operation}: the key {params.get('Key', '')!r} is not UTF-8 and cannot be an S3 key"
+            raise BadKey(message) from exc
+        return answer
+
+    async def call_with_checksums(self, operation: str, params: dict[str, Any]) -> Answer:
+        """Send a write that carries checksums; where the endpoint refuses them (``auto``), send it again without.
+
+        What was refused is remembered for every later request, but only if the request went through without it.
+        """
+        if not self.sends_checksums:
+            return await self.call(operation, without_checksums(params))
+        try:
+            return await self.call(operation, params)
+        except PermanentError as error:
+            bare = without_checksums(params)
+            if self.endpoint.checksum != "auto" or not refuses_checksums(error) or bare == params:
+                raise
+            answer = await self.call(operation, bare)
+            if self.sends_checksums:
+                self.sends_checksums = False
+                _log.warning(
+                    "endpoint refuses checksums", endpoint=self.endpoint.name, code=error.code, operation=operation
+                )
+            return answer
+
+    def written(self, operation: str, params: dict[str, Any], answer: Answer, receipt: Answer) -> Written:
+        """Return the receipt of a write; ``receipt`` is where its ETag is. One without an ETag proves nothing."""
+        etag = receipt.get("ETag", "")
+        if not etag.strip('"'):
+            raise self.unproven(operation, params, answer, "without an ETag")
+        return Written(etag, answer.get("VersionId"), decode_crc(receipt.get("ChecksumCRC64NVME", "")))
+
+    def unproven(self, operation: str, params: dict[str, Any], answer: Answer, lack: str) -> StoreUnavailable:
+        """Return the error for a success that proves nothing: no ETag, no upload id, a page that is none of S3's."""
+        meta = answer.get("ResponseMetadata", {})
+        where = self.location(params.get("Bucket", ""), params.get("Key", ""))
+        return StoreUnavailable(
+            f"{operation} {where}: the endpoint reports success {lack}",
+            code="NoProof",
+            status=meta.get("HTTPStatusCode", 200),
+            request_id=meta.get("HTTPHeaders", {}).get("x-amz-request-id", ""),
+        )
+
+    def _translated(self, exc: BaseException, operation: str, params: dict[str, Any], *, pinned: bool) -> BaseException:
+        where = self.location(params.get("Bucket", ""), params.get("Key", ""))
+        error = error_from_exception(exc, operation=operation, location=where)
+        if pinned and isinstance(error, PreconditionFailed):
+            return source_changed(where, error)
+        return error
+
+
+def source_changed(where: str, error: TransferError) -> SourceChanged:
+    """Return what a false pin means: the source is another object by now."""
+    return SourceChanged(
+        f"{where}: the object was replaced since it was listed", status=error.status, request_id=error.request_id
+    )
+
+
+def without_checksums(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters without every checksum in them."""
+    bare = {name: value for name, value in params.items() if name not in CHECKSUM_PARAMETERS}
+    parts = params.get("MultipartUpload")
+    if parts is not None:
+        plain = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts["Parts"]]
+        bare["MultipartUpload"] = {"Parts": plain}
+    return bare
+
+
+def refuses_checksums(error: TransferError) -> bool:
+    """Tell whether an endpoint may have refused a write because of the checksum in it, not because it was wrong."""
+    if isinstance(error, NotSupported):
+        return True
+    return type(error) is PermanentError and (error.code in _CHECKSUM_REFUSALS or "checksum" in str(error).lower())
+
+
+def pin_parameters(pin: Pin) -> dict[str, Any]:
+    """Return the parameters of a read that make it mean exactly this state of the object."""
+    params: dict[str, Any] = {}
+    if pin.etag:
+        params["IfMatch"] = pin.etag
+    if pin.version_id is not None:
+        params["VersionId"] = pin.version_id
+    return params
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_parameters(attributes: ObjectAttributes) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for field, name in _PARAMETER_BY_FIELD.items():
+        value = getattr(attributes, field)
+        if value is not None:
+            if _UNSENDABLE.search(value):
+                raise PermanentError(f"{field} holds a control character and cannot be sent.", code="BadAttribute")
+            params[name] = value
+    if attributes.metadata is not None:
+        params["Metadata"] = _metadata(attributes.metadata)
+    if attributes.tagging is not None:
+        params["Tagging"] = encode_tags(attributes.tagging)
+    return params
+
+
+def attribute_parameters(attributes: ObjectAttributes, *, tagging: bool = True) -> dict[str, Any]:
+    """Return the parameters that set ``attributes`` on a write, tags only with ``tagging``.
+
+    Raises PermanentError (``BadMetadata``, ``BadAttribute``) for what no HTTP header can carry unchanged.
+    """
+    if attributes is NO_ATTRIBUTES:
+        return {}
+    params = _cached_parameters(attributes)
+    if not tagging and "Tagging" in params:
+        params = {name: value for name, value in params.items() if name != "Tagging"}
+    return params
+
+
+def encode_tags(tags: tuple[tuple[str, str], ...]) -> str:
+    """Return tags as the header ``x-amz-tagging`` holds them."""
+    return urlencode(tags)
+
+
+def _metadata(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    for name, value in pairs:
+        if not (name.isascii() and value.isascii()) or _UNSENDABLE.search(name + value):
+            raise PermanentError(
+                f"The metadata {name!r} holds characters that S3 cannot keep in a header (it takes printable ASCII).",
+                code="BadMetadata",
+                remedy="Encode the value, for example as base64 or percent-encoding.",
+            )
+    return dict(pairs)
+
+
+def _common_parameters(client: Client, endpoint: EndpointSettings, operation: str) -> dict[str, Any]:
+    """Return what goes with every request of an operation, by botocore's own model of what the operation knows."""
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    known = shape.members if shape is not None else {}
+    wanted = {
+        "ExpectedBucketOwner": endpoint.expected_bucket_owner,
+        "ExpectedSourceBucketOwner": endpoint.expected_bucket_owner,
+        "RequestPayer": endpoint.request_payer,
+    }
+    return {name: value for name, value in wanted.items() if value and name in known}

@@ -1,0 +1,14 @@
+"""The adapter of ``Store`` over an aioboto3 client: everything S3 can do, one attempt each.
+
+The lane does the same for the few requests that are sent millions of times. Importing this module loads aiohttp.
+"""
+
+from __future__ import annotations
+
+from bucket_brigade.s3.client_buckets import BucketCalls
+from bucket_brigade.s3.client_multipart import MultipartCalls
+from bucket_brigade.s3.client_objects import ObjectCalls
+
+
+class ClientStore(ObjectCalls, MultipartCalls, BucketCalls):
+    """``Store`` over an open aioboto3 client (``s3.session.open_client``) and the settings of its endpoint."""

@@ -1,0 +1,12 @@
+"""Keys as S3's listings with ``encoding-type=url`` write them."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_plus
+
+
+def decode_key(key: str, encoded: bool = True) -> str:
+    """Return a key of a listing byte for byte; bytes that are no UTF-8 become surrogates, as in names of files."""
+    if not encoded or ("%" not in key and "+" not in key):
+        return key
+    return unquote_plus(key, errors="surrogateescape")
