@@ -10,15 +10,15 @@ from typing import Any, BinaryIO
 
 import click
 
-from bucket_brigade.cli.checksums import RunningChecksum
 from bucket_brigade.cli.invocation import load, with_brigade
 from bucket_brigade.cli.locating import open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options
-from bucket_brigade.errors import ChecksumMismatch, ConfigError
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.model.parts import plan_parts
-from bucket_brigade.s3.store import ObjectHead, Pin, Store
+from bucket_brigade.s3.checksums import ReadDigest
+from bucket_brigade.s3.store import Pin, Store
 
 _RANGE = re.compile(r"(?:bytes=)?(\d*)-(\d*)", re.ASCII)
 
@@ -81,29 +81,29 @@ async def write_object(
     if start > head.size or (start == head.size and byte_range is not None):
         raise ConfigError(f"{location} has only {head.size:,} bytes", remedy="Begin the range before its end.")
     whole = (start, end) == (0, head.size)
-    checksum = RunningChecksum.of(head.checksums) if whole else None
+    digest = ReadDigest(head, in_order=True) if whole else None
     pin = Pin(head.etag, location.version_id or head.version_id)
     async with asyncio.TaskGroup() as group:
-        coming: deque[asyncio.Task[memoryview]] = deque()
+        coming: deque[asyncio.Task[tuple[int, memoryview]]] = deque()
         for part in plan_parts(end - start, range_bytes) if end > start else ():
             coming.append(group.create_task(_read(store, location, start + part.start, part.length, pin)))
             if len(coming) >= ahead:
-                await _write(out, await coming.popleft(), checksum)
+                await _write(out, *await coming.popleft(), digest)
         while coming:
-            await _write(out, await coming.popleft(), checksum)
-    out.flush()
-    _verify(location, head, checksum)
+            await _write(out, *await coming.popleft(), digest)
+    if digest is not None:
+        digest.verify(str(location))
 
 
-async def _read(store: Store, location: S3Location, start: int, length: int, pin: Pin) -> memoryview:
+async def _read(store: Store, location: S3Location, start: int, length: int, pin: Pin) -> tuple[int, memoryview]:
     buffer = memoryview(bytearray(length))
     await store.get_object(location.bucket, location.key, buffer, start=start, pin=pin)
-    return buffer
+    return start, buffer
 
 
-async def _write(out: BinaryIO, chunk: memoryview, checksum: RunningChecksum | None) -> None:
-    if checksum is not None:
-        checksum.update(chunk)
+async def _write(out: BinaryIO, start: int, chunk: memoryview, digest: ReadDigest | None) -> None:
+    if digest is not None:
+        digest.add(start, chunk)
     # The reader of our output may be slow, and the ranges ahead should arrive meanwhile: hence the thread.
     await asyncio.to_thread(_write_all, out, chunk)
 
@@ -111,9 +111,3 @@ async def _write(out: BinaryIO, chunk: memoryview, checksum: RunningChecksum | N
 def _write_all(out: BinaryIO, chunk: memoryview) -> None:
     out.write(chunk)
     out.flush()
-
-
-def _verify(location: S3Location, head: ObjectHead, checksum: RunningChecksum | None) -> None:
-    if checksum is not None and checksum.value() != checksum.stated:
-        message = f"what came from {location} has not the {checksum.algorithm} that the store states"
-        raise ChecksumMismatch(message, remedy="Do not use what was written; read it again.")

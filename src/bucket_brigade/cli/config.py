@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -11,9 +12,19 @@ import msgspec
 from bucket_brigade.cli.invocation import load
 from bucket_brigade.cli.options import common_options, engine_options, json_option
 from bucket_brigade.cli.output import write_json
-from bucket_brigade.cli.redaction import HIDDEN, redact
+from bucket_brigade.cli.redaction import HIDDEN, redact, redact_text
 from bucket_brigade.settings.units import format_size
 from bucket_brigade.settings.values import Secret, Settings
+
+_AWS_VARIABLES = {
+    "endpoints.s3.endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "endpoints.s3.region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "endpoints.s3.profile": ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+    "endpoints.s3.access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "endpoints.s3.secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "endpoints.s3.session_token": ("AWS_SESSION_TOKEN",),
+    "endpoints.s3.ca_bundle": ("AWS_CA_BUNDLE",),
+}
 
 
 @click.command()
@@ -26,7 +37,7 @@ def config(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
     """Show what is in force, and where each value came from: of all KEYS, or of those that begin so."""
     loaded = load(ctx)
     rows = {
-        key: (value, loaded.origins.get(key, "default"))
+        key: (None if value is not None else _from_aws(key, os.environ)) or (value, loaded.origins.get(key, "default"))
         for key, value in flatten(loaded.settings)
         if not keys or key.startswith(keys)
     }
@@ -39,6 +50,15 @@ def config(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
     value_width = min(40, max(map(len, shown.values()), default=0))
     for key, (_, origin) in rows.items():
         click.echo(f"{key:<{key_width}}  {shown[key]:<{value_width}}  # {origin}")
+
+
+def _from_aws(key: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return what an ``AWS_*`` variable says about the endpoint ``s3``: it is read when a client is opened."""
+    for variable in _AWS_VARIABLES.get(key, ()):
+        if environ.get(variable):
+            shown = HIDDEN if "SECRET" in variable or "TOKEN" in variable else redact_text(environ[variable])
+            return shown, f"environment {variable}"
+    return None
 
 
 def flatten(settings: Settings) -> Iterator[tuple[str, Any]]:
@@ -56,6 +76,8 @@ def flatten(settings: Settings) -> Iterator[tuple[str, Any]]:
 
 def _flatten_struct(prefix: str, struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
     for name in struct.__struct_fields__:
+        if name == "name":
+            continue  # an endpoint's name is in its keys
         key, value = f"{prefix}.{name}", getattr(struct, name)
         if isinstance(value, msgspec.Struct):
             yield from _flatten_struct(key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,9 @@ from bucket_brigade.cli.output import write_json, write_json_lines
 from bucket_brigade.cli.tables import job_document, job_table, status_lines, write_table
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.journal.port import JobStatus
-from bucket_brigade.model.job import JobState
+from bucket_brigade.model.job import JobState, TransferOptions
 
 _RESUMABLE = (JobState.INTERRUPTED, JobState.PLANNED, JobState.RUNNING)
 
@@ -30,17 +32,28 @@ _RESUMABLE = (JobState.INTERRUPTED, JobState.PLANNED, JobState.RUNNING)
 @click.pass_context
 def run(ctx: click.Context, /, jobfile: str, **flags: Any) -> int:
     """Run the job that the TOML file JOBFILE describes (see config/jobs/ for examples)."""
-    from bucket_brigade.cli.jobfiles import read_request
     from bucket_brigade.cli.requests import confirm_delete
     from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
 
     loaded = load(ctx)
-    request = read_request(jobfile, loaded.settings)
+    request = read_request(jobfile, loaded.settings.transfer)
     output = output_of(ctx, loaded, flags)
     if flags["dryrun"]:
         return show_dry_run(loaded.settings, request, as_json=output.as_json)
     confirm_delete(request, yes=flags["yes"])
     return submit_and_run(ctx, loaded.settings, request, output)
+
+
+def read_request(path: str, defaults: TransferOptions) -> JobRequest:
+    """Return the request that a job file describes; ages in it count back from now.
+
+    Raises:
+        ConfigError: the file cannot be read, or says something unknown.
+    """
+    from bucket_brigade.settings.jobfile import load_job_file
+
+    said = load_job_file(path, now_ns=time.time_ns(), options=defaults)
+    return JobRequest(**{name: getattr(said, name) for name in said.__struct_fields__})
 
 
 @click.command()

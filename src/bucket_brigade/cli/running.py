@@ -95,8 +95,10 @@ async def _run(
     try:
         run = await brigade.start(job_id, retry_failed=retry_failed)
     except asyncio.CancelledError:
-        _say_on_stderr(resume_command(job_id))
-        return _interrupted_before_start(interrupts)
+        code = _interrupted_before_start(interrupts)
+        if command := resume_command(job_id):
+            _say_on_stderr(command)
+        return code
     interrupts.watch(run)
     with _sinks(run, output):
         report = await run.wait()

@@ -28,7 +28,10 @@ version_option = click.option("--version-id", metavar="ID", help="This version o
 manifest_options = (
     click.option("--manifest", metavar="FILE", help="CSV or JSON lines that name the objects of the source."),
     click.option(
-        "--manifest-format", type=click.Choice(["auto", "csv", "jsonl"]), default="auto", help="Of --manifest."
+        "--manifest-format",
+        type=click.Choice(["auto", "csv", "csv-plain", "jsonl"]),
+        default="auto",
+        help="Of --manifest.",
     ),
 )
 copy_options = (

@@ -1,0 +1,186 @@
+"""``brigade ls``: buckets, prefixes and objects, page after page at flat memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+
+from bucket_brigade.cli.catalogs import local_catalog
+from bucket_brigade.cli.invocation import load, with_brigade
+from bucket_brigade.cli.locating import open_store, parse_s3
+from bucket_brigade.cli.ls_lines import Listing, Row
+from bucket_brigade.cli.options import common_options, endpoint_options
+from bucket_brigade.cli.output import Lines
+from bucket_brigade.errors import ConfigError, StoreUnavailable
+from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.model.job import Rule
+from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.store import ListPage, Store
+from bucket_brigade.settings.values import Settings
+
+
+@click.command()
+@click.argument("location", required=False)
+@click.option("--recursive", is_flag=True, help="Every object below, instead of one level.")
+@click.option("--human-readable", is_flag=True, help="Sizes as 1.5 MiB.")
+@click.option("--summarize", is_flag=True, help="Count objects and bytes at the end.")
+@click.option("--page-size", type=click.IntRange(1, 1000), default=1000, help="Keys asked for at a time.")
+@click.option("--catalog", metavar="FILE|URL", help="Show the names in this catalog instead of stored keys.")
+@click.option("--logical", is_flag=True, help="Show the names behind the hashed layout's stored keys.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+@endpoint_options
+@common_options
+@click.pass_context
+def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
+    """List buckets (without LOCATION, or for NAME://), or what is at LOCATION: s3://bucket/prefix."""
+    settings = load(ctx).settings
+    if flags["catalog"] and flags["logical"]:
+        raise ConfigError("--catalog and --logical answer the same question", remedy="Give one of the two.")
+
+    async def show(brigade: Brigade) -> None:
+        with Lines() as lines:
+            listing = Listing(lines, as_json=flags["as_json"], human=flags["human_readable"])
+            await _show(brigade, settings, location, flags, listing)
+            if flags["summarize"]:
+                listing.summary()
+
+    with_brigade(settings, show)
+
+
+async def _show(
+    brigade: Brigade, settings: Settings, text: str | None, flags: dict[str, Any], listing: Listing
+) -> None:
+    if flags["catalog"]:
+        where = parse_s3(text, settings, recursive=flags["recursive"]) if text else None
+        await _show_catalog(brigade, settings, where, flags, listing)
+        return
+    where = parse_s3(text or "s3://", settings, recursive=flags["recursive"])
+    store = await open_store(brigade, where, flags)
+    if not where.bucket:
+        listing.buckets(await store.list_buckets())
+        return
+    if flags["logical"]:
+        await _show_logical(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
+    else:
+        await _show_stored(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
+    if where.key and not (listing.totals.objects or listing.prefixes):
+        raise ConfigError(
+            f"there is nothing at {where}", remedy=f"`brigade ls {where.endpoint}://{where.bucket}/` shows what is."
+        )
+
+
+async def _show_stored(store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int) -> None:
+    # The names of one level are shown without the folder they are in, those of a whole tree in full; as in aws.
+    whole_tree = recursive or bool(where.pattern)
+    cut = 0 if whole_tree else where.key.rfind("/") + 1
+    matches = _matcher(where)
+
+    def show(page: ListPage) -> None:
+        listing.folders(prefix[cut:] for prefix in page.prefixes)
+        listing.rows(
+            Row(o.key[cut:], o.size, o.modified_ns, "", o.etag, o.storage_class) for o in page.objects if matches(o.key)
+        )
+
+    await for_each_page(store, where, show, delimiter="" if whole_tree else "/", page_size=page_size)
+
+
+async def _show_logical(store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int) -> None:
+    """Names behind hashed keys come in the order of their hashes, so one level of them needs the whole listing."""
+    from bucket_brigade.planning.layouts import HashedLayout
+
+    layout = HashedLayout()
+    levels = _Levels("", recursive=recursive)
+
+    def show(page: ListPage) -> None:
+        rows = (
+            Row(layout.logical_of(where.key, o.key) or o.key, o.size, o.modified_ns, o.key, o.etag, o.storage_class)
+            for o in page.objects
+        )
+        listing.rows(levels.keep(rows))
+
+    await for_each_page(store, where, show, delimiter="", page_size=page_size)
+    listing.folders(sorted(levels.folders))
+
+
+async def _show_catalog(
+    brigade: Brigade, settings: Settings, where: S3Location | None, flags: dict[str, Any], listing: Listing
+) -> None:
+    from bucket_brigade.planning.catalog import read_catalog, read_header
+
+    async with local_catalog(brigade, settings, flags["catalog"], flags) as path:
+        header = read_header(path)
+        if where is not None and where.bucket != header.bucket:
+            message = f"the catalog is of the bucket {header.bucket}, not of {where.bucket}"
+            raise ConfigError(message, remedy=f"Write s3://{header.bucket}/ or leave the location out.")
+        prefix = where.key if where else ""
+        matches = _matcher(where) if where else None
+        recursive = bool(flags["recursive"] or (where and where.pattern))
+        levels = _Levels("" if recursive else prefix[: prefix.rfind("/") + 1], recursive=recursive)
+        rows = (
+            Row(entry.logical, entry.size, 0, entry.stored, entry.etag)
+            for entry in read_catalog(path)
+            if entry.logical.startswith(prefix) and (matches is None or matches(entry.logical))
+        )
+        listing.rows(levels.keep(rows))
+        listing.folders(sorted(levels.folders))
+
+
+class _Levels:
+    """Keeps the names of one level below ``root``, and gathers the folders that the others are in."""
+
+    def __init__(self, root: str, *, recursive: bool) -> None:
+        self._root_length = len(root)
+        self._recursive = recursive
+        self.folders: set[str] = set()
+
+    def keep(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            name = row.name[self._root_length :]
+            folder, slash, _ = name.partition("/")
+            if self._recursive:
+                yield row
+            elif slash:
+                self.folders.add(folder + slash)
+            else:
+                yield row._replace(name=name)
+
+
+def _matcher(where: S3Location) -> Callable[[str], bool]:
+    if not where.pattern:
+        return lambda _key: True
+    from bucket_brigade.planning.filters import compile_rules
+
+    root = len(where.key)
+    accepts = compile_rules((Rule(False, "*"), Rule(True, where.pattern)))
+    return lambda key: accepts(key[root:])
+
+
+async def for_each_page(
+    store: Store, where: S3Location, show: Callable[[ListPage], None], *, delimiter: str, page_size: int
+) -> None:
+    """Call ``show`` with each page of a listing; the next one is asked for before this one is shown.
+
+    Raises:
+        StoreUnavailable: the store gives the same continuation token again, so the listing would never end.
+    """
+
+    async def fetch(token: str | None) -> ListPage:
+        return await store.list_objects(
+            where.bucket, prefix=where.key, delimiter=delimiter, token=token, page_size=page_size
+        )
+
+    token: str | None = None
+    page = await fetch(None)
+    while page.next_token is not None:
+        if page.next_token == token:
+            raise StoreUnavailable(f"the listing of {where} does not advance", code="ListingLoops")
+        token = page.next_token
+        async with asyncio.TaskGroup() as group:
+            coming = group.create_task(fetch(token))
+            await asyncio.sleep(0)  # lets the request go out
+            show(page)
+        page = coming.result()
+    show(page)

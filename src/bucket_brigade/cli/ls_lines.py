@@ -1,0 +1,108 @@
+"""The lines of ``brigade ls``: text as ``aws s3 ls`` writes it, or JSON lines."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from bucket_brigade.cli.output import Lines
+from bucket_brigade.cli.text import printable
+from bucket_brigade.s3.store import BucketEntry
+from bucket_brigade.settings.units import format_size, format_time
+
+
+class Row(NamedTuple):
+    """One object of a listing: the name to show, and what is known of it (times in nanoseconds, 0 unknown; size -1 unknown)."""
+
+    name: str
+    size: int
+    modified_ns: int = 0
+    key: str = ""
+    etag: str = ""
+    storage_class: str = ""
+
+
+class Totals(msgspec.Struct):
+    """What ``--summarize`` tells."""
+
+    objects: int = 0
+    bytes: int = 0
+
+
+class Listing:
+    """Writes rows as they come, and counts them."""
+
+    def __init__(self, lines: Lines, *, as_json: bool, human: bool) -> None:
+        self._lines = lines
+        self._as_json = as_json
+        self._size = _human_size if human else _plain_size
+        self.totals = Totals()
+        self.prefixes = 0
+
+    def buckets(self, entries: Iterable[BucketEntry]) -> None:
+        """Write buckets."""
+        for entry in entries:
+            if self._as_json:
+                created = format_time(entry.created_ns) if entry.created_ns else None
+                self._lines.write_json({"bucket": entry.name, "created": created, "region": entry.region or None})
+            else:
+                self._lines.write(f"{_shown_time(entry.created_ns // 1_000_000_000)} {entry.name}")
+
+    def folders(self, names: Iterable[str]) -> None:
+        """Write common prefixes."""
+        for name in names:
+            self.prefixes += 1
+            if self._as_json:
+                self._lines.write_json({"prefix": name})
+            else:
+                self._lines.write(f"{'PRE':>30} {printable(name)}")
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Write objects."""
+        totals, write, size_of = self.totals, self._lines.write, self._size
+        for row in rows:
+            totals.objects += 1
+            totals.bytes += max(0, row.size)
+            if self._as_json:
+                self._lines.write_json(_document(row))
+            else:
+                write(f"{_shown_time(row.modified_ns // 1_000_000_000)} {size_of(row.size):>10} {printable(row.name)}")
+
+    def summary(self) -> None:
+        """Write the totals."""
+        if self._as_json:
+            self._lines.write_json(self.totals)
+            return
+        self._lines.write("")
+        self._lines.write(f"Total Objects: {self.totals.objects}")
+        self._lines.write(f"   Total Size: {self._size(self.totals.bytes)}")
+
+
+def _document(row: Row) -> dict[str, str | int | None]:
+    document: dict[str, str | int | None] = {
+        "key": row.name,
+        "size": None if row.size < 0 else row.size,
+        "modified": format_time(row.modified_ns) if row.modified_ns else None,
+        "etag": row.etag or None,
+        "storage_class": row.storage_class or None,
+    }
+    return document | {"stored": row.key} if row.key else document
+
+
+@functools.lru_cache(maxsize=4096)
+def _shown_time(seconds: int) -> str:
+    if not seconds:
+        return f"{'-':>19}"
+    return dt.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _plain_size(size: int) -> str:
+    return "-" if size < 0 else str(size)
+
+
+def _human_size(size: int) -> str:
+    return "-" if size < 0 else format_size(size)
