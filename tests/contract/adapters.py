@@ -1,0 +1,52 @@
+"""Every way to a store: the adapter of the port, and the server behind it. The contract suite runs over all of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from bucket_brigade.s3.store import Store
+from bucket_brigade.settings.values import EndpointSettings
+from tests.fakes.memory_store import MemoryStore
+
+OpenStore = Callable[[EndpointSettings], AbstractAsyncContextManager[Store]]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One row of the table.
+
+    Attributes:
+        name: for test ids.
+        server: the fixture that runs the server; None where there is none.
+        open: opens the store at an endpoint.
+    """
+
+    name: str
+    server: str | None
+    open: OpenStore
+
+
+@contextlib.asynccontextmanager
+async def open_memory(_endpoint: EndpointSettings) -> AsyncIterator[Store]:
+    yield MemoryStore()
+
+
+@contextlib.asynccontextmanager
+async def open_through_client(endpoint: EndpointSettings) -> AsyncIterator[Store]:
+    from bucket_brigade.s3.client import ClientStore
+    from bucket_brigade.s3.session import open_client
+
+    async with open_client(endpoint, max_connections=32) as client:
+        yield ClientStore(client, endpoint)
+
+
+SERVERS = ("moto", "ministack", "ministack_tls", "rclone", "rclone_tls")
+WAYS: dict[str, OpenStore] = {"client": open_through_client}
+ADAPTERS = [
+    Adapter("memory", None, open_memory),
+    *(Adapter(f"{way}-{server}", server, opens) for way, opens in WAYS.items() for server in SERVERS),
+]
+SERVED = [adapter for adapter in ADAPTERS if adapter.server]

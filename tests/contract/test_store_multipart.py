@@ -1,0 +1,257 @@
+"""The contract of the store port: multipart uploads, part by part."""
+
+from __future__ import annotations
+
+import pytest
+
+from bucket_brigade.errors import ChecksumMismatch, NotFound, SourceChanged, TransferError
+from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.s3.store import PartReceipt, Pin, Store
+from tests.contract.actions import read, upload_parts
+from tests.contract.quirks import Quirk, Quirks
+from tests.fakes.memory_bucket import base64_of, crc64nvme_of
+from tests.samples import patterned_bytes
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MIB = 1 << 20
+FIRST, LAST = patterned_bytes(5 * MIB), patterned_bytes(1234, seed=1)
+BODY = FIRST + LAST
+
+
+async def test_parts_become_one_object(store: Store, bucket: str, quirks: Quirks) -> None:
+    attributes = ObjectAttributes(content_type="text/x-brigade", metadata=(("owner", "somebody"),))
+    upload_id, receipts = await upload_parts(store, bucket, "a key", [FIRST, LAST], attributes=attributes)
+
+    written = await store.complete_multipart_upload(
+        bucket, "a key", upload_id, receipts, size=len(BODY), crc64nvme=crc64nvme_of(BODY)
+    )
+
+    assert written.etag.endswith('-2"')
+    assert await read(store, bucket, "a key", len(BODY)) == BODY
+    head = await store.head_object(bucket, "a key")
+    assert (head.size, head.etag) == (len(BODY), written.etag)
+    if Quirk.FORGETS_ATTRIBUTES_OF_UPLOADS not in quirks:
+        assert head.attributes.content_type == "text/x-brigade"
+    assert head.attributes.metadata == (("owner", "somebody"),)
+
+
+async def test_joined_object_states_the_checksum_of_the_whole(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [FIRST, LAST])
+    crc = crc64nvme_of(BODY)
+    await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=len(BODY), crc64nvme=crc)
+
+    stated = (await store.head_object(bucket, "key")).checksums
+
+    assert stated == ({} if Quirk.STATES_NO_CHECKSUM_OF_UPLOADS in quirks else {"CRC64NVME": base64_of(crc)})
+
+
+async def test_parts_may_come_in_any_order(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id = await store.create_multipart_upload(bucket, "key")
+    if Quirk.REFUSES_PARTS_OUT_OF_ORDER in quirks:
+        with pytest.raises(TransferError):
+            await store.upload_part(bucket, "key", upload_id, 2, LAST)
+        return
+    last = await store.upload_part(bucket, "key", upload_id, 2, LAST)
+    first = await store.upload_part(bucket, "key", upload_id, 1, FIRST)
+    receipts = [PartReceipt(1, first.etag, len(FIRST)), PartReceipt(2, last.etag, len(LAST))]
+
+    await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=len(BODY))
+
+    assert await read(store, bucket, "key", len(BODY)) == BODY
+
+
+async def test_part_written_again_replaces_the_former(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id = await store.create_multipart_upload(bucket, "key")
+    await store.upload_part(bucket, "key", upload_id, 1, b"former")
+    if Quirk.REFUSES_PARTS_OUT_OF_ORDER in quirks:
+        with pytest.raises(TransferError):
+            await store.upload_part(bucket, "key", upload_id, 1, b"newer one")
+        return
+    newer = await store.upload_part(bucket, "key", upload_id, 1, b"newer one")
+
+    await store.complete_multipart_upload(bucket, "key", upload_id, [PartReceipt(1, newer.etag, 9)], size=9)
+
+    assert await read(store, bucket, "key", 9) == b"newer one"
+
+
+async def test_empty_object_can_be_one_empty_part(store: Store, bucket: str) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [b""])
+
+    await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=0, crc64nvme=crc64nvme_of(b""))
+
+    assert (await store.head_object(bucket, "key")).size == 0
+
+
+async def test_nothing_is_visible_before_the_upload_is_complete(store: Store, bucket: str) -> None:
+    upload_id, _ = await upload_parts(store, bucket, "key", [LAST])
+
+    with pytest.raises(NotFound):
+        await store.head_object(bucket, "key")
+    await store.abort_multipart_upload(bucket, "key", upload_id)
+
+
+async def test_parts_are_listed_by_number_with_size_and_etag(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "a key/ü+%", [FIRST, LAST])
+
+    if Quirk.LISTS_NO_PARTS in quirks:
+        with pytest.raises(TransferError):
+            await store.list_parts(bucket, "a key/ü+%", upload_id)
+        return
+    listed = await store.list_parts(bucket, "a key/ü+%", upload_id)
+
+    assert [(part.number, part.etag, part.size) for part in listed] == [
+        (part.number, part.etag, part.size) for part in receipts
+    ]
+    assert all(part.crc64nvme in (None, sent.crc64nvme) for part, sent in zip(listed, receipts, strict=True))
+
+
+async def test_upload_in_progress_is_listed_until_it_is_aborted(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, _ = await upload_parts(store, bucket, "folder/a key+ü", [LAST])
+    await store.create_multipart_upload(bucket, "other")
+    if Quirk.LISTS_NO_UPLOADS in quirks:
+        with pytest.raises(TransferError):
+            await store.list_multipart_uploads(bucket, prefix="folder/")
+        return
+
+    page = await store.list_multipart_uploads(bucket, prefix="folder/")
+    await store.abort_multipart_upload(bucket, "folder/a key+ü", upload_id)
+    after = await store.list_multipart_uploads(bucket, prefix="folder/")
+
+    assert [(one.key, one.upload_id) for one in page.uploads] == [("folder/a key+ü", upload_id)]
+    assert page.next_markers is None
+    assert after.uploads == []
+
+
+async def test_completed_upload_is_no_longer_listed(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [LAST])
+    await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=len(LAST))
+
+    if Quirk.LISTS_NO_UPLOADS in quirks:
+        with pytest.raises(TransferError):
+            await store.list_multipart_uploads(bucket)
+    else:
+        assert (await store.list_multipart_uploads(bucket)).uploads == []
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+async def test_unknown_upload_is_not_found(store: Store, bucket: str, quirks: Quirks) -> None:
+    unknown = await store.create_multipart_upload(bucket, "key")
+    await store.abort_multipart_upload(bucket, "key", unknown)
+
+    requests = {
+        "upload_part": lambda: store.upload_part(bucket, "key", unknown, 1, LAST),
+        "list_parts": lambda: store.list_parts(bucket, "key", unknown),
+        "complete": lambda: store.complete_multipart_upload(
+            bucket, "key", unknown, [PartReceipt(1, '"00000000000000000000000000000000"', 1)], size=1
+        ),
+    }
+    if Quirk.LISTS_NO_PARTS in quirks:
+        del requests["list_parts"]
+    for name, request in requests.items():
+        with pytest.raises(NotFound) as caught:
+            await request()
+        assert (name, caught.value.code) == (name, "NoSuchUpload")
+
+
+async def test_aborting_twice_is_no_error(store: Store, bucket: str) -> None:
+    upload_id, _ = await upload_parts(store, bucket, "key", [LAST])
+
+    await store.abort_multipart_upload(bucket, "key", upload_id)
+    await store.abort_multipart_upload(bucket, "key", upload_id)
+
+
+async def test_part_with_a_wrong_checksum_is_refused(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id = await store.create_multipart_upload(bucket, "key")
+
+    with quirks.refused(ChecksumMismatch, unless=Quirk.TRUSTS_ANY_CHECKSUM_OF_PARTS):
+        await store.upload_part(bucket, "key", upload_id, 1, LAST, crc64nvme=crc64nvme_of(b"another"))
+    await store.abort_multipart_upload(bucket, "key", upload_id)
+
+
+async def test_whole_with_a_wrong_checksum_is_refused(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [FIRST, LAST])
+
+    with quirks.refused(TransferError, unless=Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS):
+        await store.complete_multipart_upload(
+            bucket, "key", upload_id, receipts, size=len(BODY), crc64nvme=crc64nvme_of(b"another")
+        )
+
+
+async def test_whole_of_another_size_is_refused(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [FIRST, LAST])
+
+    with quirks.refused(TransferError, unless=Quirk.TRUSTS_ANY_SIZE):
+        await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=len(BODY) + 1)
+
+
+async def test_part_that_was_never_written_is_refused(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, [receipt] = await upload_parts(store, bucket, "key", [LAST])
+    wrong = PartReceipt(1, '"00000000000000000000000000000000"', len(LAST))
+
+    with pytest.raises(TransferError):
+        await store.complete_multipart_upload(
+            bucket, "key", upload_id, [receipt, PartReceipt(2, receipt.etag, len(LAST))], size=2 * len(LAST)
+        )
+    with quirks.refused(TransferError, unless=Quirk.TRUSTS_ANY_PART_ETAG):
+        await store.complete_multipart_upload(bucket, "key", upload_id, [wrong], size=len(LAST))
+
+
+async def test_small_part_before_the_last_is_refused(store: Store, bucket: str, quirks: Quirks) -> None:
+    upload_id, receipts = await upload_parts(store, bucket, "key", [b"tiny", LAST])
+
+    with quirks.refused(TransferError, unless=Quirk.TAKES_SMALL_PARTS):
+        await store.complete_multipart_upload(bucket, "key", upload_id, receipts, size=4 + len(LAST))
+
+
+# --- parts copied on the server --------------------------------------------------------------------------------------
+
+
+async def test_part_is_filled_from_a_range(store: Store, bucket: str, quirks: Quirks) -> None:
+    source = await store.put_object(bucket, "a source/ü+%", BODY)
+    upload_id = await store.create_multipart_upload(bucket, "target")
+
+    async def copy(number: int, start: int, length: int) -> PartReceipt:
+        written = await store.upload_part_copy(
+            bucket,
+            "target",
+            upload_id,
+            number,
+            source_bucket=bucket,
+            source_key="a source/ü+%",
+            start=start,
+            length=length,
+            pin=Pin(source.etag),
+        )
+        return PartReceipt(number, written.etag, length)
+
+    if Quirk.COPIES_NO_PARTS in quirks:
+        with pytest.raises(TransferError):
+            await copy(1, 0, 5 * MIB)
+        return
+    receipts = [await copy(1, 0, 5 * MIB), await copy(2, 5 * MIB, len(LAST))]
+    await store.complete_multipart_upload(bucket, "target", upload_id, receipts, size=len(BODY))
+
+    assert await read(store, bucket, "target", len(BODY)) == BODY
+
+
+async def test_part_of_a_replaced_source_has_changed(store: Store, bucket: str, quirks: Quirks) -> None:
+    before = await store.put_object(bucket, "source", b"content")
+    await store.put_object(bucket, "source", b"CONTENT")
+    upload_id = await store.create_multipart_upload(bucket, "target")
+    expected = TransferError if Quirk.COPIES_NO_PARTS in quirks else SourceChanged
+
+    with quirks.refused(expected, unless=Quirk.IGNORES_PART_SOURCE_IF_MATCH):
+        await store.upload_part_copy(
+            bucket,
+            "target",
+            upload_id,
+            1,
+            source_bucket=bucket,
+            source_key="source",
+            start=0,
+            length=7,
+            pin=Pin(before.etag),
+        )
