@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ SCALING_PEERS = ("brigade", "s5cmd", "obstore", "crt")
 
 def main() -> int:
     options = parse_arguments()
+    # As an exception, so that the server and its folders in memory do not stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     scale = SCALES[options.scale]
     peers = chosen_peers(options.peers, options.brigade)
     rows = [row for row in ROWS if options.rows is None or row.name in options.rows]
