@@ -172,6 +172,9 @@ def errors_of(path: str) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _journal_error(error, path) from error
+    except UnicodeDecodeError as error:
+        # sqlite3 raises it over the text of a damaged page, or of a message about one.
+        raise damaged(path, "text in it is no UTF-8") from error
     except OSError as error:
         raise JournalError(
             f"The journal {path} cannot be used: {error.strerror or error}.",
@@ -253,5 +256,4 @@ def _journal_error(error: sqlite3.Error, path: str) -> JournalError:
                 remedy="Make the job's folder yours and writable (chmod 700), on a file system mounted for writing.",
             )
         case _:
-            # Among them: text that is no UTF-8 any more, which Python finds and gives no code.
             return damaged(path, f"{error} {name}")

@@ -62,6 +62,7 @@ class RunLock:
                     f"The job in {folder} is being run by process {pid or 'unknown'}.",
                     remedy=f"Wait until it ends, or stop it with `kill {pid or 'PID'}`; then try again.",
                 )
+            os.fchmod(descriptor, 0o600)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except BaseException:
