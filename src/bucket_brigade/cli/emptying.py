@@ -21,19 +21,19 @@ async def empty_bucket(store: Store, bucket: str) -> int:
         TransferError: the bucket cannot be listed, or a whole request failed.
     """
     await _abort_uploads(store, bucket)
-    return await _delete_all(store, bucket, _everything(store, bucket))
+    deleted = await _delete_versions(store, bucket)
+    # A store without versions, or one that lists none for a bucket that never had any. All deletes are through by now.
+    return deleted + await _delete_all(store, bucket, _objects(store, bucket))
 
 
-async def _everything(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
+async def _delete_versions(store: Store, bucket: str) -> int:
     try:
-        async for keys in _versions(store, bucket):
-            yield keys
+        await store.list_object_versions(bucket, page_size=1)
     except PermanentError as error:
-        if not (isinstance(error, NotSupported) or error.code in ("NotImplemented", "MethodNotAllowed")):
-            raise
-    # A store without versions, or one that lists none for a bucket that never had any.
-    async for keys in _objects(store, bucket):
-        yield keys
+        if isinstance(error, NotSupported) or error.code in ("NotImplemented", "MethodNotAllowed"):
+            return 0
+        raise
+    return await _delete_all(store, bucket, _versions(store, bucket))
 
 
 async def _versions(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
