@@ -183,7 +183,7 @@ def errors_of(path: str) -> Iterator[None]:
 
 
 def _connect(path: str, mode: str) -> sqlite3.Connection:
-    # Not os.open: closing another descriptor of the file in this process would drop SQLite's own locks on it.
+    # For a precise error. Not open(): closing another descriptor of the file would drop SQLite's locks on it in this process.
     os.stat(path)
     connection = sqlite3.connect(
         f"file:{quote(path)}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S

@@ -171,17 +171,10 @@ async def test_a_failure_about_such_a_name_is_recorded_printably(journal: Sqlite
     ]
 
 
-async def test_two_event_loops_may_use_one_journal_in_turn(folder: str) -> None:
-    def elsewhere() -> int:
-        async def once() -> int:
-            journal = await open_journal(folder)
-            await journal.close()
-            return 1
-
-        return asyncio.run(once())
-
-    await (await create_journal(folder, JOB)).close()
-    assert await asyncio.to_thread(elsewhere) == 1
+def test_a_journal_is_bound_to_no_event_loop(folder: str) -> None:
+    journal = asyncio.run(create_journal(folder, JOB))
+    assert asyncio.run(journal.status()).job == JOB
+    asyncio.run(journal.close())
 
 
 def test_the_journal_is_readable_with_sqlite_alone(folder: str) -> None:
