@@ -7,9 +7,10 @@ shape ``0101/0110/1001/10110010/`` is Apache Iceberg's object store layout: base
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Protocol
 
@@ -94,7 +95,14 @@ def make_layout(name: LayoutName, *, random_bits: Callable[[], int] | None = Non
         case LayoutName.HASHED:
             return HashedLayout()
         case LayoutName.RANDOM:
-            return RandomLayout(random_bits or (lambda: secrets.randbits(PREFIX_BITS)))
+            return RandomLayout(random_bits or _draw_bits().__next__)
+
+
+def _draw_bits() -> Iterator[int]:
+    """Yield 20 random bits for ever, asking the operating system once for a thousand of them."""
+    while True:
+        for number in array("I", os.urandom(4096)):
+            yield number & ((1 << PREFIX_BITS) - 1)
 
 
 def hash_bits(logical: str) -> int:

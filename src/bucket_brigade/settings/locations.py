@@ -165,16 +165,14 @@ def _split_bucket(rest: str) -> tuple[str, str]:
 
 
 def _unknown_scheme(text: str, scheme: str, rest: str, endpoints: Collection[str]) -> ConfigError:
-    known = ", ".join(f"{name}://" for name in sorted(endpoints))
     if scheme.lower() == "file":
         return ConfigError(f"{text} is a file URL", remedy=f"Write the path itself: {rest}")
     if scheme.lower() in ("http", "https"):
         remedy = "Write s3://bucket/key and give the service by --endpoint-url, or configure it as an endpoint."
         return ConfigError(f"{text} is a web address, not a location", remedy=remedy)
     guess = nearest(scheme, endpoints)
-    remedy = (
-        f"Did you mean {guess}://{rest}?" if guess else f"Known are {known}; configure others in [endpoints.{scheme}]."
-    )
+    known = f"Did you mean {guess}://{rest}?" if guess else f"Known are {', '.join(sorted(endpoints))}."
+    remedy = f"{known} Another service is configured in [endpoints.{scheme}]."
     return ConfigError(f"{text}: no endpoint is called {scheme}", remedy=remedy)
 
 
