@@ -32,9 +32,8 @@ class FolderCache:
     Transfers come in key order, so nearly all find their folder here. At most ``capacity`` descriptors are kept beside the root.
     """
 
-    def __init__(self, root: OpenFolder, open_child: OpenChild, *, capacity: int) -> None:
+    def __init__(self, root: OpenFolder, *, capacity: int) -> None:
         self.root = root
-        self._open_child = open_child
         self._capacity = capacity
         self._folders: dict[str, OpenFolder] = {}
         self._lock = threading.Lock()
@@ -49,14 +48,14 @@ class FolderCache:
                 self._folders[path] = folder  # a dict keeps its order of insertion: the last is the most recent
             return folder
 
-    def open(self, parts: Sequence[str]) -> OpenFolder:
-        """Return the folder ``parts``, opening what is not open yet. ``parts`` have been checked to be plain names."""
+    def open(self, parts: Sequence[str], open_child: OpenChild) -> OpenFolder:
+        """Return the folder ``parts``, which have been checked to be plain names; ``open_child`` opens what is not open yet."""
         depth = len(parts)
         while (folder := self.get("/".join(parts[:depth]))) is None:
             depth -= 1
         for count in range(depth + 1, len(parts) + 1):
             path = "/".join(parts[:count])
-            folder = self._open_child(folder, parts[count - 1], path)
+            folder = open_child(folder, parts[count - 1], path)
             self._remember(path, folder)
         return folder
 

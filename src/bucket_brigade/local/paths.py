@@ -60,7 +60,7 @@ def component_fault(part: str, separators: str = FOREIGN_SEPARATORS) -> str:
         return "it is not valid Unicode"
     if too_long:
         return f"it has a part of more than {MAX_NAME_BYTES} bytes"
-    if any(mark in part for mark in separators):
+    if separators and any(mark in part for mark in separators):
         return "it has a character that separates folders on this system"
     return ""
 
@@ -86,7 +86,7 @@ class TargetFolder:
         except OSError as exc:
             raise translate(exc, f"write into the folder {path!r}") from exc
         self.claims = NameClaims(folding)
-        self._folders = FolderCache(self._root, self._open_child, capacity=max_open_folders)
+        self._folders = FolderCache(self._root, capacity=max_open_folders)
 
     def locate(self, key: str) -> tuple[OpenFolder, str]:
         """Return the open folder that the file ``key`` belongs in, created if need be, and its name there.
@@ -102,7 +102,7 @@ class TargetFolder:
             name = parts[-1]
             if not name:
                 raise BadKey(f"{key!r} is a folder marker, not a file")
-            folder = self._folders.open(parts[:-1])
+            folder = self._folders.open(parts[:-1], self._open_child)
         return folder, name
 
     def make_folder(self, key: str) -> None:
@@ -110,7 +110,7 @@ class TargetFolder:
         parts = target_path_parts(key)
         if parts[-1]:
             raise BadKey(f"{key!r} is a file, not a folder marker")
-        self._folders.open(parts[:-1])
+        self._folders.open(parts[:-1], self._open_child)
 
     def filesystems(self) -> list[OpenFolder]:
         """Return one open folder of each file system that was written to: what ``sync_filesystem`` has to be called on."""

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
@@ -45,11 +45,13 @@ class LocalEntry(msgspec.Struct, frozen=True, gc=False):
     inode: int
 
 
-def scan_tree(root: str, *, after: str = "", follow_symlinks: bool = False) -> Iterator[LocalEntry | Refused]:
+def scan_tree(
+    root: str, *, after: str = "", follow_symlinks: bool = False
+) -> Generator[LocalEntry | Refused, None, None]:
     """Yield every regular file below ``root`` in key order, and in its place what can never be a transfer.
 
     Empty folders yield nothing, nor does what vanishes during the walk. The listings of the folders on the current path are
-    in memory, nothing else; at most ``_MAX_OPEN_FOLDERS`` descriptors are open, and are closed with the generator.
+    in memory, nothing else; a few dozen descriptors are open at most, and are closed with the generator (``close()`` it if it is given up).
 
     Args:
         root: the folder; it may itself be a symbolic link.
@@ -101,7 +103,10 @@ class _Folder:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name if _NAMES_ARE_UTF8 else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
-                names.append(name + "/" if entry.is_dir(follow_symlinks=follow_symlinks) else name)
+                try:
+                    names.append(name + "/" if entry.is_dir(follow_symlinks=follow_symlinks) else name)
+                except OSError:  # a link that cannot be followed: refused in its turn
+                    names.append(name)
         try:
             "".join(names).encode()  # one look at all names: a surrogate stands for a byte that is not UTF-8
         except UnicodeEncodeError:
@@ -209,8 +214,6 @@ class _Walk:
         path = parent.prefix + name
         if name in parent.not_utf8:
             return Refused(path, "NotUtf8", "the folder's name is not UTF-8, so no key can stand for what is in it")
-        if len(path.encode()) >= MAX_KEY_BYTES:
-            return Refused(path, "KeyTooLong", f"every key in this folder would have more than {MAX_KEY_BYTES} bytes")
         if parent.descriptor is None:
             return _moved(path)
         try:

@@ -38,7 +38,8 @@ class SourceFolder:
         except OSError as exc:
             raise translate(exc, f"open the folder {path!r}") from exc
         self.follow_symlinks = follow_symlinks
-        self._folders = FolderCache(self._root, _open_child, capacity=max_open_folders)
+        self.open_flags = _OPEN_FILE if follow_symlinks else _OPEN_FILE | os.O_NOFOLLOW
+        self._folders = FolderCache(self._root, capacity=max_open_folders)
 
     def locate(self, path: str) -> tuple[OpenFolder, str]:
         """Return an open folder, and the path from there to ``path``: a plain name, unless links are followed.
@@ -52,7 +53,7 @@ class SourceFolder:
             parts = target_path_parts(path)
             if self.follow_symlinks:
                 return self._root, path
-            folder = self._folders.open(parts[:-1])
+            folder = self._folders.open(parts[:-1], _open_child)
         return folder, name
 
     def close(self) -> None:
@@ -110,9 +111,8 @@ class SourceFile:
             LocalError: the operating system refuses (EACCES, EIO).
         """
         parent, name = folder.locate(path)
-        flags = _OPEN_FILE if folder.follow_symlinks else _OPEN_FILE | os.O_NOFOLLOW
         try:
-            fd = os.open(name.encode(), flags, dir_fd=parent.fd)
+            fd = os.open(name.encode(), folder.open_flags, dir_fd=parent.fd)
         except OSError as exc:
             raise _translate_open(exc, path) from exc
         try:
