@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator
 from types import TracebackType
+from typing import Any, Self
 
-import msgspec
-
+from bucket_brigade.engine.messages import WorkerSetup
+from bucket_brigade.errors import ConfigError, JournalError, TransferError
+from bucket_brigade.jobs.build import build_job
+from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_catalog
+from bucket_brigade.jobs.dry_run import DryRunSink
+from bucket_brigade.jobs.folders import find_job_folder, jobs_dir
+from bucket_brigade.jobs.preflight import check_source, check_target, look_at
+from bucket_brigade.jobs.report import write_failures, write_objects, write_report
 from bucket_brigade.jobs.request import JobRequest
-from bucket_brigade.journal.port import JobStatus
-from bucket_brigade.model.events import Event
-from bucket_brigade.model.job import EndpointOverrides, Job, JobState
-from bucket_brigade.model.outcome import Counters, Failure
+from bucket_brigade.jobs.run import JobRun, Report
+from bucket_brigade.jobs.sides import endpoint_of, job_endpoints
+from bucket_brigade.jobs.uploads import abort_open_uploads
+from bucket_brigade.journal.folder import runner_pid
+from bucket_brigade.journal.port import JobStatus, Journal
+from bucket_brigade.journal.sqlite import create_journal, open_journal
+from bucket_brigade.journal.status import list_jobs, read_status
+from bucket_brigade.local.temporaries import job_tag, remove_stale_temporaries
+from bucket_brigade.model.job import EndpointOverrides, Job, JobState, LayoutName
+from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
+from bucket_brigade.model.transfer import UNKNOWN_SIZE
+from bucket_brigade.planning.build import build_planner
+from bucket_brigade.planning.sources import SourceEntry
+from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.store import Store
-from bucket_brigade.settings.values import Settings
+from bucket_brigade.settings.load import load_settings
+from bucket_brigade.settings.values import EndpointSettings, Settings
 
-EventSink = Callable[[Event], None]
+__all__ = ["Brigade", "JobRequest", "JobRun", "Report"]
 
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job did. ``failures`` holds the first 1,000; the files in ``folder`` hold all."""
-
-    job: Job
-    state: JobState
-    reason: str
-    counters: Counters
-    failures: tuple[Failure, ...]
-    folder: str
-    elapsed_s: float
-
-
-class JobRun:
-    """One run of one job, in progress. ``async for event in run`` follows it; ``await run.wait()`` ends with its report."""
-
-    job: Job
-
-    def subscribe(self, sink: EventSink, *, transfers: bool = False) -> None:
-        """Call ``sink`` with every event from now on, on the event loop; ``transfers`` adds TransferFinished for each object."""
-        raise NotImplementedError
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        """Yield events until the job is over. A slow reader loses events (all but JobFinished), never speed."""
-        raise NotImplementedError
-
-    def stop(self, *, now: bool = False) -> None:
-        """Stop leasing and let what is in flight finish within the grace time; ``now`` cancels it. Then resumable."""
-        raise NotImplementedError
-
-    async def wait(self) -> Report:
-        """Return the report when the run is over, whatever its end. Raises JournalError, and PlanError for a failed listing."""
-        raise NotImplementedError
+CANCEL_TIMEOUT_S = 60.0
+_ENDED = frozenset({JobState.DONE, JobState.CANCELLED})
 
 
 class Brigade:
@@ -63,23 +55,68 @@ class Brigade:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        raise NotImplementedError
+        """Take the settings in force; None reads the configuration file and the environment."""
+        self.settings = settings or load_settings(environ=os.environ).settings
+        self._stack = contextlib.AsyncExitStack()
+        self._stores: dict[EndpointSettings, Store] = {}
 
-    async def __aenter__(self) -> Brigade:
-        raise NotImplementedError
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        self._stores.clear()
+        await self._stack.aclose()
+
+    # --- in one call ---------------------------------------------------------------------------------------------
+
+    async def copy(self, source: str, target: str, **request: Any) -> JobRun:
+        """Start a job that copies ``source`` to ``target``: up, down, between buckets or between endpoints.
+
+        Args:
+            source: a URL, a path, or ``-``.
+            target: the same.
+            **request: the other fields of JobRequest: ``recursive``, ``filters``, ``options``, ``layout``, ``catalog``…
+
+        Raises:
+            ConfigError: bad input; nothing was changed.
+        """
+        return await self._submit_and_start("cp", source, target, request)
+
+    async def move(self, source: str, target: str, **request: Any) -> JobRun:
+        """Start a job that copies, verifies, and then deletes each source that is unchanged. Arguments as ``copy``."""
+        return await self._submit_and_start("mv", source, target, request)
+
+    async def delete(self, source: str, **request: Any) -> JobRun:
+        """Start a job that deletes an object, or everything below a prefix. Arguments as ``copy``."""
+        return await self._submit_and_start("rm", source, "", request)
+
+    async def _submit_and_start(self, verb: str, source: str, target: str, request: dict[str, Any]) -> JobRun:
+        layout = LayoutName(request.pop("layout", LayoutName.IDENTITY))
+        job = await self.submit(JobRequest(verb=verb, source=source, target=target, layout=layout, **request))
+        return await self.start(job.id)
+
+    # --- step by step --------------------------------------------------------------------------------------------
 
     async def submit(self, request: JobRequest) -> Job:
         """Check the request, create the job's folder and journal, and return the job; nothing runs yet.
 
         Raises:
             ConfigError: bad input, named, with what to do; nothing was changed.
+            JournalError: the job's folder cannot be made.
         """
-        raise NotImplementedError
+        job = build_job(request, self.settings)
+        single = await self._look_first(job)
+        os.makedirs(jobs_dir(self.settings.state_dir), mode=0o700, exist_ok=True)
+        journal = await create_journal(os.path.join(jobs_dir(self.settings.state_dir), job.id), job)
+        try:
+            if single is not None:
+                planner = build_planner(job, None, single=single, catalog_path=None, batch_size=1)
+                await planner.run(journal, b"")
+        finally:
+            await journal.close()
+        return job
 
     async def start(self, job_id: str, *, retry_failed: bool = False) -> JobRun:
         """Run (or resume) a submitted job. ``job_id`` may be any unique beginning of the id.
@@ -88,33 +125,215 @@ class Brigade:
             JournalError: another run holds the journal, or it is damaged.
             ConfigError: no such job, or nothing is left to do.
         """
-        raise NotImplementedError
+        folder = self.job_folder(job_id)
+        journal = await open_journal(folder)
+        try:
+            return await self._prepare(journal, folder, retry_failed=retry_failed)
+        except BaseException:
+            await journal.close()
+            raise
 
-    async def dry_run(self, request: JobRequest) -> AsyncIterator[tuple[str, str, int]]:
+    async def dry_run(self, request: JobRequest) -> AsyncGenerator[tuple[str, str, int]]:
         """Yield (source, target, bytes; -1 unknown) of every transfer that the request would make; nothing is written."""
-        raise NotImplementedError
-        yield
+        job = build_job(request, self.settings)
+        single = await self._look_first(job)
+        store = await self._source_store(job)
+        catalog_path = None
+        if job.read_catalog is not None:
+            catalog_path = await fetch_catalog(
+                job.read_catalog, await self._catalog_store(job), self.settings.state_dir
+            )
+        planner = build_planner(
+            job, store, single=single, catalog_path=catalog_path, batch_size=self.settings.engine.batch_size
+        )
+        sink = DryRunSink(job)
+        planning = asyncio.create_task(sink.follow(planner))
+        try:
+            async for transfer in sink.transfers():
+                yield transfer
+            await planning
+        finally:
+            planning.cancel()
+            await asyncio.wait([planning])
 
     async def status(self, job_id: str) -> JobStatus:
         """Return how a job stands, running elsewhere or not (read-only, without the lock)."""
-        raise NotImplementedError
+        return await read_status(self.job_folder(job_id))
 
     async def jobs(self) -> list[JobStatus]:
-        """Return all jobs in the state directory, newest first."""
-        raise NotImplementedError
+        """Return all readable jobs in the state directory, newest first."""
+        found = await list_jobs(jobs_dir(self.settings.state_dir))
+        return [status for _, status in found if isinstance(status, JobStatus)]
 
     async def cancel(self, job_id: str) -> JobStatus:
-        """End a job for good: signal the process that runs it, abort its multipart uploads, mark it cancelled."""
-        raise NotImplementedError
+        """End a job for good: stop the process that runs it, abort its multipart uploads, mark it cancelled.
+
+        Raises:
+            ConfigError: it is over already.
+            JournalError: the process that runs it did not stop within a minute.
+        """
+        folder = self.job_folder(job_id)
+        status = await read_status(folder)
+        if status.state in (*_ENDED, JobState.DONE_WITH_FAILURES):
+            raise ConfigError(f"the job {status.job.id} is over ({status.state})", remedy="There is nothing to cancel.")
+        await _stop_runner(folder)
+        journal = await open_journal(folder)
+        try:
+            source, target = job_endpoints(self.settings, status.job)
+            endpoint = target or source
+            if endpoint is not None and await journal.open_uploads():
+                await abort_open_uploads(journal, await self._store_of(endpoint))
+            _remove_temporaries(status.job)
+            await journal.set_state(JobState.CANCELLED, "It was cancelled.")
+            return await journal.status()
+        finally:
+            await journal.close()
 
     async def write_report(self, job_id: str, *, all_objects: bool = False) -> dict[str, str]:
-        """Write report.json and failures.csv (and objects.csv with ``all_objects``) beside the journal; return their paths."""
-        raise NotImplementedError
+        """Write report.json and failures.csv (and objects.csv with ``all_objects``) beside the journal; return their paths.
+
+        Raises:
+            JournalError: another process runs the job.
+        """
+        folder = self.job_folder(job_id)
+        journal = await open_journal(folder)
+        try:
+            paths = {
+                "report": await write_report(folder, await read_status(folder)),
+                "failures": await write_failures(folder, journal.failures()),
+            }
+            if all_objects:
+                paths["objects"] = await write_objects(folder, journal.batches())
+            return paths
+        finally:
+            await journal.close()
 
     def job_folder(self, job_id: str) -> str:
-        """Return the folder with the job's journal, catalog and reports."""
-        raise NotImplementedError
+        """Return the folder with the job's journal, catalog and reports. ConfigError if there is no such job."""
+        return find_job_folder(self.settings.state_dir, job_id)
 
     async def store(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> Store:
         """Return the (retrying) store of a configured endpoint; it lives as long as this Brigade."""
-        raise NotImplementedError
+        return await self._store_of(endpoint_of(self.settings, endpoint, overrides))
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    async def _store_of(self, endpoint: EndpointSettings) -> Store:
+        if endpoint not in self._stores:
+            store = await self._stack.enter_async_context(open_store(endpoint, engine=self.settings.engine))
+            self._stores[endpoint] = store
+        return self._stores[endpoint]
+
+    async def _source_store(self, job: Job) -> Store | None:
+        source, _ = job_endpoints(self.settings, job)
+        return await self._store_of(source) if source is not None else None
+
+    async def _catalog_store(self, job: Job) -> Store | None:
+        """Return the store of the catalog's own location: that of the job's side with the same endpoint, with its flags."""
+        location = job.catalog or job.read_catalog
+        if not isinstance(location, S3Location):
+            return None
+        for side, overrides in ((job.target, job.target_endpoint), (job.source, job.source_endpoint)):
+            if isinstance(side, S3Location) and side.endpoint == location.endpoint:
+                return await self.store(location.endpoint, overrides)
+        return await self.store(location.endpoint)
+
+    async def _look_first(self, job: Job) -> SourceEntry | None:
+        """Ask the stores what can be asked before anything is changed; return the entry of a job of one object."""
+        source, target = job_endpoints(self.settings, job)
+        store = await self._store_of(source) if source is not None else None
+        if target is not None:
+            await check_target(job, await self._store_of(target))
+        if isinstance(job.source, StandardStream):
+            return SourceEntry("-", "-", UNKNOWN_SIZE)
+        if not job.source.recursive:
+            return await look_at(job, store)
+        if store is not None and job.manifest is None and job.read_catalog is None:
+            await check_source(job, store)
+        return None
+
+    async def _prepare(self, journal: Journal, folder: str, *, retry_failed: bool) -> JobRun:
+        status = await journal.status()
+        job = status.job
+        _refuse_if_over(status, retry_failed=retry_failed)
+        if retry_failed:
+            await journal.requeue_failed()
+        source, target = job_endpoints(self.settings, job)
+        catalog_path = None
+        if job.read_catalog is not None and not status.planning_done:
+            catalog_path = await fetch_catalog(job.read_catalog, await self._catalog_store(job), folder)
+        if status.started_ns:
+            await asyncio.to_thread(_remove_temporaries, job)
+        store = await self._store_of(source) if source is not None and not status.planning_done else None
+        planner = None
+        if not status.planning_done:
+            planner = build_planner(
+                job, store, single=None, catalog_path=catalog_path, batch_size=self.settings.engine.batch_size
+            )
+        setup = WorkerSetup(
+            worker=f"{os.uname().nodename}-{os.getpid()}",
+            job=job,
+            engine=self.settings.engine,
+            source=source,
+            target=target,
+            every_transfer=False,
+        )
+
+        async def finish(status: JobStatus) -> None:
+            await self._finish(journal, status, folder)
+
+        run = JobRun(journal, planner, setup, folder=folder, finish=finish, resumed=bool(status.started_ns))
+        run.begin()
+        return run
+
+    async def _finish(self, journal: Journal, status: JobStatus, folder: str) -> None:
+        """What is left when every transfer has its outcome: uploads that could not be aborted, the catalog."""
+        job = status.job
+        _, target = job_endpoints(self.settings, job)
+        if target is not None and await journal.open_uploads():
+            await abort_open_uploads(journal, await self._store_of(target))
+        if job.layout is LayoutName.IDENTITY and job.catalog is None:
+            return
+        path = await write_catalog(job, journal, folder)
+        if job.catalog is not None:
+            await deliver_catalog(path, job.catalog, await self._catalog_store(job))
+
+
+def _refuse_if_over(status: JobStatus, *, retry_failed: bool) -> None:
+    job = status.job
+    if status.state in _ENDED or (status.state is JobState.DONE_WITH_FAILURES and not retry_failed):
+        remedy = "Submit it again to run it anew."
+        if status.state is JobState.DONE_WITH_FAILURES:
+            remedy = (
+                f"`brigade resume {job.id} --retry-failed` tries the {status.counters.failed:,} failed objects again."
+            )
+        raise ConfigError(f"the job {job.id} is over ({status.state})", remedy=remedy)
+    if status.started_ns and isinstance(job.source, StandardStream):
+        raise ConfigError(
+            f"the job {job.id} read standard input, which cannot be read again", remedy="Run the command again."
+        )
+
+
+def _remove_temporaries(job: Job) -> None:
+    """Remove what a run that was killed left in the target folder."""
+    if isinstance(job.target, LocalPath):
+        folder = job.target.path if job.target.recursive else os.path.dirname(job.target.path)
+        if os.path.isdir(folder):
+            with contextlib.suppress(TransferError):  # found again, and told, when the folder is written to
+                remove_stale_temporaries(folder, job_tag(job.id))
+
+
+async def _stop_runner(folder: str) -> None:
+    pid = runner_pid(folder)
+    if pid is None:
+        return
+    if pid == os.getpid():
+        raise ConfigError("this process runs the job", remedy="Stop the run first: JobRun.stop().")
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + CANCEL_TIMEOUT_S
+    while runner_pid(folder) is not None:
+        if time.monotonic() > until:
+            raise JournalError(
+                f"Process {pid} still runs the job.", remedy=f"End it with `kill -9 {pid}`, then cancel again."
+            )
+        await asyncio.sleep(0.2)

@@ -55,6 +55,7 @@ class UploadIntent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         fingerprint: of the source (size, ETag or mtime): only an upload of the same state may be continued.
+        begun_ns: when it was recorded, nanoseconds since the epoch.
     """
 
     batch_id: BatchId
@@ -64,6 +65,7 @@ class UploadIntent(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     part_size_bytes: int
     fingerprint: str
+    begun_ns: int = 0
     upload_id: str = ""
 
 

@@ -96,11 +96,10 @@ class Counters(msgspec.Struct, kw_only=True):
 
     def add(self, other: Counters) -> None:
         """Add every field of ``other`` to this."""
-        self.planned += other.planned
-        self.planned_bytes += other.planned_bytes
-        self.done += other.done
-        self.done_bytes += other.done_bytes
-        self.skipped += other.skipped
-        self.vanished += other.vanished
-        self.failed += other.failed
-        self.retries += other.retries
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def subtract(self, other: Counters) -> None:
+        """Take every field of ``other`` from this."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) - getattr(other, name))

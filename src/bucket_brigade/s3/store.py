@@ -185,8 +185,10 @@ class Store(Protocol):
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
     ) -> Written:
-        """Copy on the server. ``attributes`` None carries metadata over; a value replaces it (``MetadataDirective``).
+        """Copy on the server. ``attributes`` None carries all metadata over.
 
+        A value sets its ACL, encryption and storage class; only where it names any of content type, encoding, disposition,
+        language, cache control, expires or metadata does it replace all of these (``MetadataDirective: REPLACE``).
         ``tagging`` True replaces the tags by ``attributes.tagging``. A false pin is a SourceChanged. A 200 with an error inside
         is that error; a 200 without an ETag is a StoreUnavailable.
         """

@@ -1,0 +1,127 @@
+"""A leased batch in the hands of a worker: its states, its counters, and what the journal has not been told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from bucket_brigade.journal.port import Checkpoint, Lease
+from bucket_brigade.model.outcome import Counters, Done, Failed, Failure, Outcome, Skipped, State, Vanished
+from bucket_brigade.model.transfer import Transfer
+from bucket_brigade.operations.port import BatchView, Stage
+
+
+class OpenBatch:
+    """States of one leased batch. Not yet settled transfers are given out in chunks, stage by stage."""
+
+    __slots__ = ("_failures", "_outstanding", "_stage", "counters", "dirty", "epoch", "states", "view")
+
+    def __init__(self, lease: Lease) -> None:
+        self.view = BatchView(lease.batch_id, lease.transfers, lease.attempts)
+        self.epoch = lease.epoch
+        self.states = bytearray(lease.states)
+        self.counters = recount(lease.transfers, self.states)
+        self.dirty = False
+        self._failures: list[Failure] = []
+        self._stage = -1
+        self._outstanding = 0
+
+    def next_stage(self, stages: Sequence[Stage]) -> tuple[Stage, list[list[int]]] | None:
+        """Return the next stage with something to do, and its chunks; None when every transfer is settled."""
+        while self._stage + 1 < len(stages):
+            self._stage += 1
+            stage = stages[self._stage]
+            todo = [i for i, state in enumerate(self.states) if state == stage.takes]
+            if todo:
+                chunks = [todo[i : i + stage.chunk_size] for i in range(0, len(todo), stage.chunk_size)]
+                self._outstanding = len(chunks)
+                return stage, chunks
+        return None
+
+    @property
+    def settled(self) -> bool:
+        """Whether every transfer has its outcome."""
+        return not self.states.count(State.PENDING) and not self.states.count(State.MOVED)
+
+    def record(self, stage: Stage, indices: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
+        """Record what became of a chunk; return whether it was the stage's last one.
+
+        A fatal failure leaves the transfer as it is: the job stops, and a later run tries it again.
+        """
+        for index, outcome in zip(indices, outcomes, strict=True):
+            self._record(stage, index, outcome)
+        self.dirty = True
+        self._outstanding -= 1
+        return self._outstanding == 0
+
+    def _record(self, stage: Stage, index: int, outcome: Outcome) -> None:
+        counters = self.counters
+        match outcome:
+            case Done(size=size, retries=retries):
+                self.states[index] = stage.leads_to
+                if stage.leads_to is State.DONE:
+                    counters.done += 1
+                    counters.done_bytes += size
+                counters.retries += retries
+            case Skipped(code=code, message=message):
+                self.states[index] = State.SKIPPED
+                counters.skipped += 1
+                self._tell(index, code, message, state=State.SKIPPED)
+            case Vanished():
+                self.states[index] = State.VANISHED
+                counters.vanished += 1
+            case Failed(fatal=True):
+                pass
+            case Failed(code=code, message=message, request_id=request_id, attempts=attempts):
+                self.states[index] = State.FAILED
+                counters.failed += 1
+                self._tell(index, code, message, request_id=request_id, attempts=attempts)
+            case _:
+                assert_never(outcome)
+
+    def _tell(
+        self, index: int, code: str, message: str, *, request_id: str = "", attempts: int = 1, state: int = State.FAILED
+    ) -> None:
+        transfer = self.view.transfers[index]
+        self._failures.append(
+            Failure(index, transfer.source, transfer.target, code, message, request_id, attempts, state)
+        )
+
+    def fail_pending(self, code: str, message: str) -> None:
+        """Fail all that is not settled: the batch was tried too often."""
+        for index, state in enumerate(self.states):
+            if state in (State.PENDING, State.MOVED):
+                self.states[index] = State.FAILED
+                self.counters.failed += 1
+                self._tell(index, code, message)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what is true now. Failures are told once."""
+        failures, self._failures = tuple(self._failures), []
+        self.dirty = False
+        return Checkpoint(
+            batch_id=self.view.id,
+            epoch=self.epoch,
+            states=bytes(self.states),
+            failures=failures,
+            counters=msgspec.structs.replace(self.counters),
+        )
+
+
+def recount(transfers: Sequence[Transfer], states: bytes | bytearray) -> Counters:
+    """Return the counters of the states that an earlier lease reached."""
+    counters = Counters(
+        skipped=states.count(State.SKIPPED),
+        vanished=states.count(State.VANISHED),
+        failed=states.count(State.FAILED),
+        done=states.count(State.DONE),
+    )
+    if counters.done:
+        counters.done_bytes = sum(
+            transfer.size
+            for transfer, state in zip(transfers, states, strict=True)
+            if state == State.DONE and transfer.size > 0
+        )
+    return counters

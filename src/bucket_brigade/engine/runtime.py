@@ -1,0 +1,51 @@
+"""The composition of a worker: from a set-up message to stores, an operation and a Worker. The same in every process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from bucket_brigade.engine.messages import WorkerSetup
+from bucket_brigade.engine.observer import Emit, EventObserver
+from bucket_brigade.engine.queue import BatchQueue
+from bucket_brigade.engine.worker import Worker
+from bucket_brigade.model.location import S3Location
+from bucket_brigade.operations.budget import ByteBudget
+from bucket_brigade.operations.build import build_operation
+from bucket_brigade.operations.port import BucketSide, Context
+from bucket_brigade.s3.open import open_store
+from bucket_brigade.s3.retry import RetryingStore
+
+
+@contextlib.asynccontextmanager
+async def open_worker(setup: WorkerSetup, queue: BatchQueue, emit: Emit) -> AsyncIterator[Worker]:
+    """Open the stores that the job needs, and yield the worker; close all of it afterwards."""
+    job = setup.job
+    async with contextlib.AsyncExitStack() as stack:
+        stores: list[RetryingStore] = []
+        sides: list[BucketSide | None] = []
+        for location, endpoint in ((job.source, setup.source), (job.target, setup.target)):
+            if not isinstance(location, S3Location) or endpoint is None:
+                sides.append(None)
+                continue
+            if stores and endpoint == setup.source:
+                store = stores[0]
+            else:
+                store = await stack.enter_async_context(open_store(endpoint, engine=setup.engine))
+                stores.append(store)
+            sides.append(BucketSide(store, location.endpoint, location.bucket))
+        context = Context(
+            job=job,
+            budget=ByteBudget(setup.engine.memory_bytes),
+            ledger=queue,
+            part_concurrency=setup.engine.part_concurrency,
+        )
+        operation = build_operation(context, sides[0], sides[1])
+        stack.push_async_callback(operation.close)
+        yield Worker(
+            queue,
+            operation,
+            setup.engine,
+            EventObserver(job.id, setup.worker, emit, every_transfer=setup.every_transfer),
+            count_retries=lambda: sum(store.retries for store in stores),
+        )

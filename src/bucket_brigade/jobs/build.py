@@ -1,0 +1,187 @@
+"""From a request to a Job: what it means, and every check of it that needs no network."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.jobs.request import JobRequest
+from bucket_brigade.jobs.sides import same_service, side_endpoint
+from bucket_brigade.model.job import Job, LayoutName, Manifest, Operation, TransferOptions
+from bucket_brigade.model.location import LocalPath, Location, S3Location, StandardStream
+from bucket_brigade.model.parts import MAX_PART_BYTES, MIB, MIN_PART_BYTES
+from bucket_brigade.model.transfer import JobId
+from bucket_brigade.planning.manifest import check_manifest
+from bucket_brigade.settings.locations import parse_location, resolve_target, root_of
+from bucket_brigade.settings.values import Settings
+
+
+def new_job_id() -> JobId:
+    """Return an id that sorts by time and can be typed: ``20261122-140559-7f3a``."""
+    return JobId(f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}")
+
+
+def build_job(request: JobRequest, settings: Settings) -> Job:
+    """Return the job that the request means.
+
+    Raises:
+        ConfigError: bad input; the message says what is wrong and the remedy what to do.
+    """
+    options = request.options or settings.transfer
+    _check_options(options)
+    source = _parse_source(request, settings)
+    target = _parse_target(request, settings, source)
+    operation = _operation(request, settings, source, target)
+    _check_sides(request, source, target, operation)
+    catalog, read_catalog = _catalogs(request, settings, operation)
+    if request.manifest is not None:
+        check_manifest(request.manifest, request.manifest_format)
+    return Job(
+        id=new_job_id(),
+        operation=operation,
+        source=source,
+        target=target,
+        move=request.verb == "mv",
+        filters=request.filters,
+        options=options,
+        layout=request.layout,
+        manifest=Manifest(path=os.path.abspath(request.manifest), format=request.manifest_format)
+        if request.manifest is not None
+        else None,
+        catalog=catalog,
+        read_catalog=read_catalog,
+        source_endpoint=request.source_endpoint,
+        target_endpoint=request.target_endpoint,
+        created_ns=time.time_ns(),
+    )
+
+
+def _check_options(options: TransferOptions) -> None:
+    if not MIN_PART_BYTES <= options.part_size_bytes <= MAX_PART_BYTES:
+        raise ConfigError(
+            f"a part size of {options.part_size_bytes:,} bytes is out of range",
+            remedy="S3 takes parts of 5 MiB to 5 GiB.",
+        )
+    if not 0 < options.multipart_threshold_bytes <= MAX_PART_BYTES:
+        raise ConfigError("the multipart threshold is out of range", remedy="S3 takes 5 GiB at most in a single PUT.")
+    if not MIB <= options.copy_limit_bytes <= MAX_PART_BYTES:
+        raise ConfigError("the copy limit is out of range", remedy="S3 copies 5 GiB at most in a single request.")
+
+
+def _parse_source(request: JobRequest, settings: Settings) -> Location:
+    return parse_location(
+        request.source,
+        endpoints=settings.endpoints,
+        recursive_flag=request.recursive or request.manifest is not None,
+        role="source",
+        version_id=request.version_id,
+    )
+
+
+def _parse_target(request: JobRequest, settings: Settings, source: Location) -> Location | None:
+    if request.verb == "rm":
+        return None
+    if not request.target:
+        raise ConfigError(f"{request.verb} needs a target", remedy=f"brigade {request.verb} SOURCE TARGET")
+    return resolve_target(source, parse_location(request.target, endpoints=settings.endpoints, role="target"))
+
+
+def _operation(request: JobRequest, settings: Settings, source: Location, target: Location | None) -> Operation:
+    if request.verb == "rm":
+        if not isinstance(source, S3Location):
+            raise ConfigError(f"{source} is not in a bucket", remedy="brigade rm deletes objects; use rm for files.")
+        return Operation.DELETE
+    if isinstance(source, S3Location) and isinstance(target, S3Location):
+        one = side_endpoint(settings, source, request.source_endpoint)
+        other = side_endpoint(settings, target, request.target_endpoint)
+        return Operation.COPY if same_service(one, other) else Operation.RELAY
+    if isinstance(target, S3Location):
+        return Operation.UPLOAD
+    if isinstance(source, S3Location):
+        return Operation.DOWNLOAD
+    raise ConfigError(
+        "both sides are local",
+        remedy="One side at least must be a bucket: s3://bucket/prefix/. For local files use cp.",
+    )
+
+
+def _check_sides(request: JobRequest, source: Location, target: Location | None, operation: Operation) -> None:
+    if isinstance(source, LocalPath):
+        _check_local_source(source)
+    if isinstance(target, LocalPath):
+        _check_local_target(target)
+    if operation is Operation.COPY and isinstance(source, S3Location) and isinstance(target, S3Location):
+        _check_apart(request, source, target)
+    if request.verb == "mv" and StandardStream() in (source, target):
+        raise ConfigError("a stream cannot be moved", remedy="Use cp.")
+    if request.manifest is not None and not isinstance(source, S3Location):
+        raise ConfigError(
+            "a manifest names objects, and the source is not a bucket", remedy="Name s3://bucket/ as the source."
+        )
+    if request.layout is not LayoutName.IDENTITY and not (isinstance(target, S3Location) and target.recursive):
+        raise ConfigError(
+            f"--layout {request.layout} needs a bucket or prefix as its target",
+            remedy="Name s3://bucket/prefix/ as the target.",
+        )
+
+
+def _check_local_source(source: LocalPath) -> None:
+    if not os.path.lexists(source.path):
+        raise ConfigError(f"{source.path} does not exist", remedy="Name an existing file or folder.")
+    if not source.recursive and not os.path.isfile(source.path):
+        raise ConfigError(f"{source.path} is no regular file", remedy="Name a file, or a folder with --recursive.")
+    if not os.access(source.path, os.R_OK):
+        raise ConfigError(f"{source.path} cannot be read", remedy="Ask its owner for permission.")
+
+
+def _check_local_target(target: LocalPath) -> None:
+    if target.recursive and os.path.lexists(target.path) and not os.path.isdir(target.path):
+        raise ConfigError(f"{target.path} is a file, and many objects go there", remedy="Name a folder as the target.")
+    if not target.recursive and os.path.isdir(target.path):
+        raise ConfigError(f"{target.path} is a folder", remedy=f"Write {target.path}/ to put the object into it.")
+
+
+def _check_apart(request: JobRequest, source: S3Location, target: S3Location) -> None:
+    """Refuse a copy onto itself (unless it changes attributes), and one into its own source, which would never end."""
+    if source.bucket != target.bucket or source.version_id is not None or request.manifest is not None:
+        return
+    if not source.recursive:
+        if source.key == target.key and (
+            request.verb == "mv" or request.options is None or not _changes(request.options)
+        ):
+            raise ConfigError(f"{source} would be copied onto itself", remedy="Name another target.")
+        return
+    root = root_of(source)
+    if target.key.startswith(source.key) and (target.key != root or request.verb == "mv"):
+        raise ConfigError(
+            f"the target {target} lies inside the source {source}",
+            remedy="Name a target outside of the source's prefix.",
+        )
+    if (
+        target.key == root
+        and request.layout is LayoutName.IDENTITY
+        and not (request.options and _changes(request.options))
+    ):
+        raise ConfigError(f"{source} would be copied onto itself", remedy="Name another target.")
+
+
+def _changes(options: TransferOptions) -> bool:
+    return options.attributes != TransferOptions().attributes
+
+
+def _catalogs(request: JobRequest, settings: Settings, operation: Operation) -> tuple[Location | None, Location | None]:
+    """Return where the catalog is written, and which one is read."""
+    if request.catalog is None:
+        return None, None
+    location = parse_location(request.catalog, endpoints=settings.endpoints, role="source")
+    if isinstance(location, StandardStream) or location.recursive:
+        raise ConfigError(
+            f"the catalog {request.catalog} is not one file or object", remedy="Name a file or an object."
+        )
+    if operation is Operation.DOWNLOAD:
+        return None, location
+    if operation in (Operation.DELETE,):
+        raise ConfigError("a delete writes no catalog", remedy="Leave --catalog out.")
+    return location, None

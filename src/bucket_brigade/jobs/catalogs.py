@@ -1,0 +1,81 @@
+"""Catalogs of a job: written from its journal, delivered where the user wants them, and read for downloads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import aiofiles
+
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.jobs.folders import CATALOG
+from bucket_brigade.journal.port import BatchRecord, Journal
+from bucket_brigade.model.job import Job
+from bucket_brigade.model.location import LocalPath, Location, S3Location
+from bucket_brigade.model.outcome import State
+from bucket_brigade.model.parts import MIB
+from bucket_brigade.operations.stream import read_ordered
+from bucket_brigade.planning.catalog import CatalogEntry, CatalogHeader, CatalogWriter
+from bucket_brigade.s3.checksums import crc64nvme
+from bucket_brigade.s3.store import UNPINNED, Store
+
+CHUNK_BYTES = 8 * MIB
+MAX_CATALOG_PUT_BYTES = 1024 * MIB
+
+
+async def write_catalog(job: Job, journal: Journal, folder: str) -> str:
+    """Write the catalog of all objects that were moved, beside the journal; return its path."""
+    path = os.path.join(folder, CATALOG)
+    target = job.target
+    if not isinstance(target, S3Location):
+        raise ConfigError("only a job that writes to a bucket has a catalog", remedy="Leave --catalog out.")
+    header = CatalogHeader(
+        job_id=job.id, layout=job.layout, bucket=target.bucket, prefix=target.key, endpoint=target.endpoint
+    )
+    async with CatalogWriter(path, header) as catalog:
+        async for batch in journal.batches():
+            await catalog.write(list(_entries(batch)))
+    return path
+
+
+def _entries(batch: BatchRecord) -> Iterator[CatalogEntry]:
+    for transfer, state in zip(batch.transfers, batch.states, strict=True):
+        if state == State.DONE:
+            yield CatalogEntry(transfer.logical or transfer.target, transfer.target, transfer.size)
+
+
+async def deliver_catalog(path: str, location: Location, store: Store | None) -> None:
+    """Put a copy of the catalog where the user wants it: a file, or an object."""
+    if isinstance(location, LocalPath):
+        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(location.path) or ".", prefix=".catalog-")
+        os.close(descriptor)
+        try:
+            shutil.copyfile(path, temporary)
+            os.replace(temporary, location.path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    elif isinstance(location, S3Location) and store is not None:
+        if os.path.getsize(path) > MAX_CATALOG_PUT_BYTES:
+            raise ConfigError(
+                f"the catalog {path} is too large for a single PUT", remedy=f"Upload it: brigade cp {path} {location}"
+            )
+        async with aiofiles.open(path, "rb") as file:
+            content = await file.read()
+        await store.put_object(location.bucket, location.key, content, crc64nvme=crc64nvme(content))
+
+
+async def fetch_catalog(location: Location, store: Store | None, folder: str) -> str:
+    """Return the path of a catalog on disk, fetched into ``folder`` where it lies in a bucket."""
+    if isinstance(location, LocalPath):
+        return location.path
+    if not isinstance(location, S3Location) or store is None:
+        raise ConfigError(f"{location} is no catalog", remedy="Name a file or an object.")
+    path = os.path.join(folder, "read-" + CATALOG)
+    async with aiofiles.open(path, "wb") as file:
+        chunks = read_ordered(store, location.bucket, location.key, pin=UNPINNED, part_size_bytes=CHUNK_BYTES, ahead=4)
+        async for chunk in chunks:
+            await file.write(chunk)
+    return path

@@ -1,0 +1,118 @@
+"""One byte budget, and one pool of buffers, for all bodies of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+POOLED_FROM_BYTES = 256 * 1024
+"""Smaller buffers are cheaper to make than to look for."""
+
+
+class ByteBudget:
+    """Bounds the bytes that all transfers of a process hold at once, whatever their part size and number.
+
+    First come, first served, so that a big part is never starved by small ones. A claim above the total waits until it is
+    alone, then passes: one part may always move. Big buffers are used again: fresh ones cost a page fault for every 4 KiB.
+    """
+
+    def __init__(self, total_bytes: int) -> None:
+        self.total_bytes = total_bytes
+        self._free = total_bytes
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._pool: list[bytearray] = []
+        self._pooled_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes claimed and not yet given back."""
+        return self.total_bytes - self._free
+
+    def buffer(self, size: int) -> _Loan:
+        """Return an async context manager that lends a writable buffer of exactly ``size`` bytes.
+
+        Its content is undefined, and nobody may keep the buffer beyond the block.
+        """
+        return _Loan(self, size)
+
+    @contextlib.asynccontextmanager
+    async def claim(self, size: int) -> AsyncIterator[None]:
+        """Hold ``size`` bytes of the budget for a buffer that comes from elsewhere."""
+        await self.acquire(size)
+        try:
+            yield
+        finally:
+            self.release(size)
+
+    async def acquire(self, size: int) -> None:
+        """Claim ``size`` bytes; wait until they are free. Above the total, wait until nobody else holds any."""
+        size = min(size, self.total_bytes)
+        if not self._waiting and self._free >= size:
+            self._free -= size
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((granted, size))
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.release(size)
+            else:
+                self._waiting.remove((granted, size))
+                self._grant()
+            raise
+
+    def release(self, size: int) -> None:
+        """Give ``size`` bytes back."""
+        self._free += min(size, self.total_bytes)
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._free >= self._waiting[0][1]:
+            granted, size = self._waiting.popleft()
+            self._free -= size
+            granted.set_result(None)
+
+    def take(self, size: int) -> bytearray:
+        """Return a buffer of at least ``size`` bytes, a used one where one fits."""
+        if size >= POOLED_FROM_BYTES:
+            for position, pooled in enumerate(self._pool):
+                if size <= len(pooled) <= 2 * size:
+                    del self._pool[position]
+                    self._pooled_bytes -= len(pooled)
+                    return pooled
+        return bytearray(size)
+
+    def put_back(self, buffer: bytearray) -> None:
+        """Keep a buffer for later use, as far as pool and claims together stay within the budget."""
+        if len(buffer) < POOLED_FROM_BYTES:
+            return
+        self._pool.append(buffer)
+        self._pooled_bytes += len(buffer)
+        while self._pool and self._pooled_bytes + self.held_bytes > self.total_bytes:
+            self._pooled_bytes -= len(self._pool.pop(0))
+
+
+class _Loan:
+    __slots__ = ("_budget", "_buffer", "_size", "_view")
+
+    def __init__(self, budget: ByteBudget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+
+    async def __aenter__(self) -> memoryview:
+        await self._budget.acquire(self._size)
+        self._buffer = self._budget.take(self._size)
+        self._view = memoryview(self._buffer)[: self._size]
+        return self._view
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._budget.release(self._size)
+        # A request that was cancelled may still be read from or into this buffer by its connection: it is not used again.
+        if kind is None:
+            self._budget.put_back(self._buffer)

@@ -1,0 +1,146 @@
+"""Copy on the server, within one endpoint. Above ``copy_limit_bytes`` as a multipart copy that carries everything over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bucket_brigade.errors import TransferError
+from bucket_brigade.model.job import NO_ATTRIBUTES
+from bucket_brigade.model.outcome import Done, Outcome, State
+from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes, plan_parts
+from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
+from bucket_brigade.operations.attributes import carried_over, overlay, replaces_metadata
+from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, run_together
+from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.receipts import prove_by_head
+from bucket_brigade.s3.store import ObjectHead, PartReceipt, Pin, Written
+
+COPY_PART_BYTES = 256 << 20
+"""No byte passes through us, so parts are large: fewer requests. The limit tests lower it with ``copy_limit_bytes``."""
+
+
+class CopyStage:
+    """One CopyObject (or one multipart copy) for each transfer, proven by ETag or HEAD."""
+
+    takes = State.PENDING
+    chunk_size = 1
+
+    def __init__(self, context: Context, source: BucketSide, target: BucketSide, *, leads_to: State) -> None:
+        options = context.job.options
+        self.leads_to = leads_to
+        self._source = source
+        self._target = target
+        self._asked = options.attributes
+        self._limit_bytes = options.copy_limit_bytes
+        self._part_size_bytes = max(options.part_size_bytes, min(COPY_PART_BYTES, options.copy_limit_bytes))
+        self._part_concurrency = context.part_concurrency
+        self._uploads = MultipartUploads(context.ledger)
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Copy these transfers one after the other."""
+        return [await self._copy(batch, index) for index in indices]
+
+    async def _copy(self, batch: BatchView, index: int) -> Outcome:
+        transfer = batch.transfers[index]
+        try:
+            size = transfer.size
+            head: ObjectHead | None = None
+            if size == UNKNOWN_SIZE:
+                head = await self._head(transfer)
+                size = head.size
+            if size > self._limit_bytes:
+                await self._copy_in_parts(batch, index, transfer, head or await self._head(transfer))
+            else:
+                await self._copy_whole(transfer, size, head)
+        except TransferError as error:
+            return outcome_of(error)
+        return Done(size)
+
+    async def _head(self, transfer: Transfer) -> ObjectHead:
+        bucket = transfer.source_bucket or self._source.bucket
+        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+        if transfer.etag and head.etag != transfer.etag:
+            raise source_changed("ETag", transfer.etag, head.etag)
+        return head
+
+    async def _copy_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
+        source_bucket = transfer.source_bucket or self._source.bucket
+        attributes = None if self._asked == NO_ATTRIBUTES else self._asked
+        if replaces_metadata(self._asked):
+            head = head or await self._head(transfer)
+            attributes = overlay(head.attributes, self._asked)
+        etag = transfer.etag or (head.etag if head else "")
+        written = await self._target.store.copy_object(
+            self._target.bucket,
+            transfer.target,
+            source_bucket=source_bucket,
+            source_key=transfer.source,
+            pin=Pin(etag, transfer.version_id),
+            attributes=attributes,
+            tagging=self._asked.tagging is not None,
+        )
+        if written.etag != etag:
+            await self._prove(transfer, written, size)
+
+    async def _prove(self, transfer: Transfer, written: Written, size: int) -> None:
+        """Another ETag is no proof (multipart source, KMS): compare sizes, and make sure the source is still what was planned."""
+        await prove_by_head(
+            self._target.store, self._target.bucket, transfer.target, written, size=size, crc64nvme=None
+        )
+        if transfer.etag and transfer.version_id is None:
+            await self._head(transfer)
+
+    async def _copy_in_parts(self, batch: BatchView, index: int, transfer: Transfer, head: ObjectHead) -> None:
+        source_bucket = transfer.source_bucket or self._source.bucket
+        attributes = await carried_over(
+            self._source.store, source_bucket, transfer.source, head, self._asked, version_id=transfer.version_id
+        )
+        pin = Pin(head.etag, transfer.version_id)
+        part_size = min(fit_part_size_bytes(head.size, self._part_size_bytes), MAX_PART_BYTES)
+        target = MultipartTarget(
+            store=self._target.store,
+            endpoint=self._target.endpoint,
+            bucket=self._target.bucket,
+            key=transfer.target,
+            attributes=attributes,
+            size=head.size,
+            fingerprint=f"{head.etag}:{head.size}",
+            batch_id=batch.id,
+            index=index,
+        )
+        row, upload_id, held = await self._uploads.open(target, part_size, resumable=batch.attempts > 1, checksum=False)
+        parts = plan_parts(head.size, part_size)
+
+        async def copy_next() -> None:
+            for part in parts:
+                present = held.get(part.number)
+                if present is None or present.size != part.length:
+                    held[part.number] = await self._copy_part(target, upload_id, transfer, part, pin)
+
+        try:
+            await run_together(copy_next, self._part_concurrency)
+            written = await self._target.store.complete_multipart_upload(
+                target.bucket, target.key, upload_id, [held[number] for number in sorted(held)], size=head.size
+            )
+        except TransferError:
+            await self._uploads.give_up(target, row, upload_id)
+            raise
+        await self._uploads.finished(row)
+        await prove_by_head(target.store, target.bucket, target.key, written, size=head.size, crc64nvme=None)
+
+    async def _copy_part(
+        self, target: MultipartTarget, upload_id: str, transfer: Transfer, part: Part, pin: Pin
+    ) -> PartReceipt:
+        written = await target.store.upload_part_copy(
+            target.bucket,
+            target.key,
+            upload_id,
+            part.number,
+            source_bucket=transfer.source_bucket or self._source.bucket,
+            source_key=transfer.source,
+            start=part.start,
+            length=part.length,
+            pin=pin,
+        )
+        return PartReceipt(number=part.number, etag=written.etag, size=part.length)

@@ -1,0 +1,137 @@
+"""Delete: up to 1,000 keys a request, every key's own answer reconciled. Also the second half of a move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bucket_brigade.errors import NotFound, TransferError
+from bucket_brigade.model.outcome import Done, Failed, Outcome, State
+from bucket_brigade.model.transfer import BATCH_SIZE, Transfer
+from bucket_brigade.operations.outcomes import outcome_of
+from bucket_brigade.operations.port import BatchView, BucketSide
+from bucket_brigade.s3.store import DeleteError, DeleteKey, ObjectHead, Pin
+
+RETRIED_CODES = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "NoAnswer"})
+"""A key refused with one of these is asked for again; any other refusal is final (per-key errors in a 200)."""
+
+ROUNDS = 5
+FIRST_PAUSE_S = 0.2
+HEADS_AT_ONCE = 32
+
+
+class DeleteStage:
+    """Removes keys by DeleteObjects. A key that is missing already counts as removed, as S3 has it."""
+
+    takes = State.PENDING
+    leads_to = State.DONE
+    chunk_size = BATCH_SIZE
+
+    def __init__(self, source: BucketSide) -> None:
+        self._source = source
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Delete these transfers' sources in one request for each bucket."""
+        outcomes: dict[int, Outcome] = {}
+        for bucket, group in _by_bucket(batch.transfers, indices, self._source.bucket).items():
+            keys = [DeleteKey(batch.transfers[i].source, batch.transfers[i].version_id) for i in group]
+            sizes = [max(batch.transfers[i].size, 0) for i in group]
+            found = await delete_keys(self._source, bucket, keys, sizes)
+            outcomes.update(zip(group, found, strict=True))
+        return [outcomes[i] for i in indices]
+
+
+class RemoveSourceStage:
+    """The second half of a move: deletes each source that is still the object that was copied."""
+
+    takes = State.MOVED
+    leads_to = State.DONE
+    chunk_size = BATCH_SIZE
+
+    def __init__(self, source: BucketSide) -> None:
+        self._source = source
+        self._at_once = asyncio.Semaphore(HEADS_AT_ONCE)
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """HEAD every source, then delete those that are unchanged (or gone: an earlier attempt was here)."""
+        outcomes: dict[int, Outcome] = {}
+        for bucket, group in _by_bucket(batch.transfers, indices, self._source.bucket).items():
+            checks = [self._refusal(bucket, batch.transfers[i]) for i in group]
+            refusals = dict(zip(group, await asyncio.gather(*checks), strict=True))
+            unchanged = [i for i in group if refusals[i] is None]
+            outcomes.update({i: refusal for i, refusal in refusals.items() if refusal is not None})
+            keys = [_pinned_key(batch.transfers[i]) for i in unchanged]
+            sizes = [max(batch.transfers[i].size, 0) for i in unchanged]
+            removed = await delete_keys(self._source, bucket, keys, sizes)
+            outcomes.update(zip(unchanged, removed, strict=True))
+        return [outcomes[i] for i in indices]
+
+    async def _refusal(self, bucket: str, transfer: Transfer) -> Outcome | None:
+        """Return why the source must stay, or None."""
+        async with self._at_once:
+            try:
+                head = await self._source.store.head_object(
+                    bucket, transfer.source, pin=Pin(version_id=transfer.version_id)
+                )
+            except NotFound:
+                return None
+            except TransferError as error:
+                return outcome_of(error)
+        return None if _is_planned(head, transfer) else _kept(transfer)
+
+
+def _is_planned(head: ObjectHead, transfer: Transfer) -> bool:
+    return (not transfer.etag or head.etag == transfer.etag) and (transfer.size < 0 or head.size == transfer.size)
+
+
+def _kept(transfer: Transfer) -> Failed:
+    return Failed(
+        code="SourceChanged",
+        message=f"{transfer.source} was copied, but has changed since: the source is kept. Move it again to move its new state.",
+    )
+
+
+def _pinned_key(transfer: Transfer) -> DeleteKey:
+    return DeleteKey(transfer.source, transfer.version_id, transfer.etag)
+
+
+def _by_bucket(transfers: Sequence[Transfer], indices: Sequence[int], default: str) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for i in indices:
+        groups.setdefault(transfers[i].source_bucket or default, []).append(i)
+    return groups
+
+
+async def delete_keys(side: BucketSide, bucket: str, keys: list[DeleteKey], sizes: list[int]) -> list[Outcome]:
+    """Delete the keys; ask again, after a pause, for those that the store could not delete just now."""
+    outcomes: list[Outcome] = [Done(size) for size in sizes]
+    left = list(range(len(keys)))
+    errors: dict[int, DeleteError] = {}
+    for round_number in range(ROUNDS):
+        if not left:
+            return outcomes
+        if round_number:
+            await asyncio.sleep(FIRST_PAUSE_S * 2**round_number)
+        try:
+            errors = await side.store.delete_objects(bucket, [keys[i] for i in left])
+        except TransferError as error:
+            failed = outcome_of(error)
+            for i in left:
+                outcomes[i] = failed
+            return outcomes
+        for position, error_of_key in errors.items():
+            outcomes[left[position]] = _refused(keys[left[position]], error_of_key, round_number + 1)
+        again = [left[position] for position, error in errors.items() if error.code in RETRIED_CODES]
+        done = set(left) - {left[position] for position in errors}
+        for i in done:
+            outcomes[i] = Done(sizes[i])
+        left = again
+    return outcomes
+
+
+def _refused(key: DeleteKey, error: DeleteError, attempts: int) -> Failed:
+    return Failed(
+        code=error.code,
+        message=f"The store did not delete {key.key}: {error.message or error.code}.",
+        attempts=attempts,
+    )

@@ -1,0 +1,94 @@
+"""Download: an object becomes a file, written under a temporary name and renamed when it is complete and verified."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bucket_brigade.errors import TransferError
+from bucket_brigade.local.paths import TargetFolder
+from bucket_brigade.local.targets import TargetFile, write_small
+from bucket_brigade.local.temporaries import job_tag
+from bucket_brigade.model.outcome import Done, Outcome, State
+from bucket_brigade.model.parts import fit_part_size_bytes, plan_parts
+from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
+from bucket_brigade.operations.multipart import run_together
+from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.s3.checksums import ReadDigest, verify_whole
+from bucket_brigade.s3.store import ObjectHead, Pin
+
+
+class DownloadStage:
+    """One GET (or ranged GETs) for each object, pinned to the planned state and verified before the file gets its name."""
+
+    takes = State.PENDING
+    chunk_size = 1
+
+    def __init__(self, context: Context, source: BucketSide, target: TargetFolder, *, leads_to: State) -> None:
+        options = context.job.options
+        self.leads_to = leads_to
+        self._source = source
+        self._target = target
+        self._tag = job_tag(context.job.id)
+        self._budget = context.budget
+        self._threshold_bytes = options.multipart_threshold_bytes
+        self._part_size_bytes = options.part_size_bytes
+        self._part_concurrency = context.part_concurrency
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Download these transfers one after the other."""
+        return [await self._download(batch.transfers[index]) for index in indices]
+
+    async def _download(self, transfer: Transfer) -> Outcome:
+        try:
+            if transfer.target.endswith("/") and transfer.size <= 0:
+                self._target.make_folder(transfer.target)
+                return Done(0)
+            head: ObjectHead | None = None
+            size = transfer.size
+            if size == UNKNOWN_SIZE or size >= self._threshold_bytes:
+                head = await self._head(transfer)
+                size = head.size
+            if head is not None and size >= self._threshold_bytes:
+                await self._download_in_parts(transfer, head)
+            else:
+                await self._download_whole(transfer, size, head)
+        except TransferError as error:
+            return outcome_of(error)
+        return Done(size)
+
+    async def _head(self, transfer: Transfer) -> ObjectHead:
+        bucket = transfer.source_bucket or self._source.bucket
+        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+        if transfer.etag and head.etag != transfer.etag:
+            raise source_changed("ETag", transfer.etag, head.etag)
+        return head
+
+    async def _download_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
+        pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
+        bucket = transfer.source_bucket or self._source.bucket
+        async with self._budget.buffer(size) as buffer:
+            read = await self._source.store.get_object(bucket, transfer.source, buffer, pin=pin)
+            verify_whole(read, buffer, transfer.source)
+            modified_ns = read.modified_ns or transfer.modified_ns or None
+            write_small(self._target, transfer.target, buffer, tag=self._tag, modified_ns=modified_ns)
+
+    async def _download_in_parts(self, transfer: Transfer, head: ObjectHead) -> None:
+        bucket = transfer.source_bucket or self._source.bucket
+        pin = Pin(head.etag, transfer.version_id)
+        digest = ReadDigest(head)
+        parts = plan_parts(head.size, fit_part_size_bytes(head.size, self._part_size_bytes))
+        file = await asyncio.to_thread(TargetFile, self._target, transfer.target, tag=self._tag, size=head.size)
+
+        async def fetch_next() -> None:
+            for part in parts:
+                async with self._budget.buffer(part.length) as buffer:
+                    await self._source.store.get_object(bucket, transfer.source, buffer, start=part.start, pin=pin)
+                    digest.add(part.start, buffer)
+                    await asyncio.to_thread(file.write_at, part.start, buffer)
+
+        with file:
+            await run_together(fetch_next, self._part_concurrency)
+            digest.verify(transfer.source)
+            file.commit(head.modified_ns or transfer.modified_ns or None)

@@ -1,0 +1,64 @@
+"""The proof that a write arrived: the store's receipt against what was sent."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bucket_brigade.errors import ChecksumMismatch, NotFound, StoreUnavailable
+from bucket_brigade.s3.checksums import decode_crc
+from bucket_brigade.s3.store import Body, ObjectHead, Store, Written
+
+
+def etag_is_md5_of(etag: str, body: Body) -> bool:
+    """Return whether the ETag proves the body. False proves nothing: an ETag need not be an MD5."""
+    return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+async def prove_put(store: Store, bucket: str, key: str, written: Written, body: Body, crc64nvme: int) -> None:
+    """Raise unless the store holds ``body`` under ``key``, with the fewest requests.
+
+    The CRC that the store states decides; without one, an ETag that is the body's MD5; without that, a HEAD for the size.
+    """
+    if written.crc64nvme is not None:
+        _compare_crc(key, written.crc64nvme, crc64nvme)
+    elif not etag_is_md5_of(written.etag, body):
+        await prove_by_head(store, bucket, key, written, size=len(body), crc64nvme=crc64nvme)
+
+
+def prove_part(key: str, number: int, written: Written, crc64nvme: int) -> None:
+    """Raise if the store states another CRC for this part. A store that states none is asked when the object is whole."""
+    if written.crc64nvme is not None:
+        _compare_crc(f"{key} part {number}", written.crc64nvme, crc64nvme)
+
+
+async def prove_by_head(
+    store: Store, bucket: str, key: str, written: Written, *, size: int, crc64nvme: int | None
+) -> ObjectHead:
+    """Return the HEAD of what was written, or raise unless its size, ETag and (where both are known) CRC match."""
+    try:
+        head = await store.head_object(bucket, key)
+    except NotFound as error:
+        raise StoreUnavailable(
+            f"The store confirmed {key} in {bucket}, but does not find it.",
+            code="TargetMissing",
+            request_id=error.request_id,
+        ) from error
+    if head.size != size:
+        raise ChecksumMismatch(
+            f"The store holds {head.size} bytes of {key} where {size} were sent.", code="SizeMismatch"
+        )
+    stated = decode_crc(head.checksums.get("CRC64NVME", ""))
+    if crc64nvme is not None and stated is not None:
+        _compare_crc(key, stated, crc64nvme)
+    elif head.etag and written.etag and head.etag != written.etag:
+        raise ChecksumMismatch(
+            f"The store holds {key} with ETag {head.etag} where {written.etag} was written.",
+            code="TargetChanged",
+            remedy="Another program may write to the same key.",
+        )
+    return head
+
+
+def _compare_crc(what: str, stated: int, sent: int) -> None:
+    if stated != sent:
+        raise ChecksumMismatch(f"The store states CRC64NVME {stated:016x} for {what} where {sent:016x} was sent.")

@@ -1,0 +1,103 @@
+"""Relay: from one endpoint to another through memory, never the disk, with metadata and tags carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bucket_brigade.errors import TransferError
+from bucket_brigade.model.outcome import Done, Outcome, State
+from bucket_brigade.model.parts import Part
+from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
+from bucket_brigade.operations.attributes import carried_over
+from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
+from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.receipts import prove_put
+from bucket_brigade.s3.checksums import crc64nvme, verify_whole
+from bucket_brigade.s3.store import ObjectHead, Pin
+
+
+class RelayStage:
+    """GET from the source, pinned and verified; PUT (or parts) to the target, proven."""
+
+    takes = State.PENDING
+    chunk_size = 1
+
+    def __init__(self, context: Context, source: BucketSide, target: BucketSide, *, leads_to: State) -> None:
+        options = context.job.options
+        self.leads_to = leads_to
+        self._source = source
+        self._target = target
+        self._asked = options.attributes
+        self._threshold_bytes = options.multipart_threshold_bytes
+        self._budget = context.budget
+        self._multipart = MultipartWriter(
+            context.ledger,
+            context.budget,
+            part_size_bytes=options.part_size_bytes,
+            part_concurrency=context.part_concurrency,
+        )
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Relay these transfers one after the other."""
+        return [await self._relay(batch, index) for index in indices]
+
+    async def _relay(self, batch: BatchView, index: int) -> Outcome:
+        transfer = batch.transfers[index]
+        try:
+            size = transfer.size
+            head: ObjectHead | None = None
+            if size == UNKNOWN_SIZE or size >= self._threshold_bytes:
+                head = await self._head(transfer)
+                size = head.size
+            if size >= self._threshold_bytes and head is not None:
+                await self._relay_in_parts(batch, index, transfer, head)
+            else:
+                await self._relay_whole(transfer, size, head)
+        except TransferError as error:
+            return outcome_of(error)
+        return Done(size)
+
+    async def _head(self, transfer: Transfer) -> ObjectHead:
+        bucket = transfer.source_bucket or self._source.bucket
+        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+        if transfer.etag and head.etag != transfer.etag:
+            raise source_changed("ETag", transfer.etag, head.etag)
+        return head
+
+    async def _relay_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
+        source_bucket = transfer.source_bucket or self._source.bucket
+        pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
+        async with self._budget.buffer(size) as buffer:
+            read = await self._source.store.get_object(source_bucket, transfer.source, buffer, pin=pin)
+            crc = crc64nvme(buffer)
+            verify_whole(read, buffer, transfer.source)
+            attributes = await carried_over(
+                self._source.store, source_bucket, transfer.source, read, self._asked, version_id=transfer.version_id
+            )
+            written = await self._target.store.put_object(
+                self._target.bucket, transfer.target, buffer, attributes=attributes, crc64nvme=crc
+            )
+            await prove_put(self._target.store, self._target.bucket, transfer.target, written, buffer, crc)
+
+    async def _relay_in_parts(self, batch: BatchView, index: int, transfer: Transfer, head: ObjectHead) -> None:
+        source_bucket = transfer.source_bucket or self._source.bucket
+        pin = Pin(head.etag, transfer.version_id)
+
+        async def fill(part: Part, buffer: memoryview) -> None:
+            await self._source.store.get_object(source_bucket, transfer.source, buffer, start=part.start, pin=pin)
+
+        target = MultipartTarget(
+            store=self._target.store,
+            endpoint=self._target.endpoint,
+            bucket=self._target.bucket,
+            key=transfer.target,
+            attributes=await carried_over(
+                self._source.store, source_bucket, transfer.source, head, self._asked, version_id=transfer.version_id
+            ),
+            size=head.size,
+            fingerprint=f"{head.etag}:{head.size}",
+            batch_id=batch.id,
+            index=index,
+        )
+        await self._multipart.write(target, fill, resumable=batch.attempts > 1, source_checksums=head.checksums)

@@ -1,0 +1,156 @@
+"""Upload: a file becomes an object. Small ones in one PUT, from ``multipart_threshold_bytes`` on in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Sequence
+
+import msgspec
+
+from bucket_brigade.errors import SourceChanged, TransferError
+from bucket_brigade.local.sources import SourceFile, SourceFolder, remove_source_file
+from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.model.outcome import Done, Outcome, State, Vanished
+from bucket_brigade.model.parts import Part
+from bucket_brigade.model.transfer import Transfer
+from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
+from bucket_brigade.operations.outcomes import outcome_of
+from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.receipts import prove_put
+from bucket_brigade.s3.checksums import crc64nvme
+
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+
+
+class ContentTypes:
+    """The attributes of an upload by its file's suffix; one value for each suffix, made once."""
+
+    def __init__(self, asked: ObjectAttributes, *, guess: bool) -> None:
+        self._asked = asked
+        self._guess = guess and asked.content_type is None
+        self._known: dict[str, ObjectAttributes] = {}
+        self._by_type: dict[str | None, ObjectAttributes] = {}
+
+    def of(self, path: str) -> ObjectAttributes:
+        """Return what the object of this file is to get."""
+        if not self._guess:
+            return self._asked
+        suffix = path[path.rfind(".") :] if "." in path else ""
+        if "/" in suffix:
+            suffix = ""
+        known = self._known.get(suffix)
+        if known is None:
+            kind = mimetypes.guess_type("name" + suffix, strict=False)[0] or DEFAULT_CONTENT_TYPE
+            known = self._by_type.setdefault(kind, msgspec.structs.replace(self._asked, content_type=kind))
+            if len(self._known) < 1000:  # names are the user's: their suffixes may be without end
+                self._known[suffix] = known
+        return known
+
+
+class UploadStage:
+    """One PUT (or one multipart upload) for each file, proven by the store's receipt."""
+
+    takes = State.PENDING
+    chunk_size = 1
+
+    def __init__(self, context: Context, source: SourceFolder, target: BucketSide, *, leads_to: State) -> None:
+        options = context.job.options
+        self.leads_to = leads_to
+        self._source = source
+        self._target = target
+        self._budget = context.budget
+        self._threshold_bytes = options.multipart_threshold_bytes
+        self._attributes = ContentTypes(options.attributes, guess=options.guess_content_type)
+        self._multipart = MultipartWriter(
+            context.ledger,
+            context.budget,
+            part_size_bytes=options.part_size_bytes,
+            part_concurrency=context.part_concurrency,
+        )
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Upload these transfers one after the other."""
+        return [await self._upload(batch, index) for index in indices]
+
+    async def _upload(self, batch: BatchView, index: int) -> Outcome:
+        transfer = batch.transfers[index]
+        try:
+            if transfer.size < self._threshold_bytes:
+                return await self._upload_whole(batch, index, transfer)
+            with SourceFile.open(self._source, transfer.source) as file:
+                await self._upload_in_parts(batch, index, transfer, file)
+                return Done(file.size)
+        except TransferError as error:
+            return outcome_of(error)
+
+    async def _upload_whole(self, batch: BatchView, index: int, transfer: Transfer) -> Outcome:
+        """Read the file inline: a page-cached small file takes less time than a thread hop."""
+        budget = self._budget
+        held = max(transfer.size, 1)
+        await budget.acquire(held)
+        try:
+            with SourceFile.open(self._source, transfer.source) as file:
+                if file.size >= self._threshold_bytes:  # it has grown since it was planned
+                    await self._upload_in_parts(batch, index, transfer, file)
+                    return Done(file.size)
+                body = file.read_whole()
+                file.check_unchanged()
+            crc = crc64nvme(body)
+            target = self._target
+            written = await target.store.put_object(
+                target.bucket,
+                transfer.target,
+                body,
+                attributes=self._attributes.of(transfer.source),
+                crc64nvme=crc,
+            )
+            if written.crc64nvme != crc:
+                await prove_put(target.store, target.bucket, transfer.target, written, body, crc)
+        finally:
+            budget.release(held)
+        return Done(len(body))
+
+    async def _upload_in_parts(self, batch: BatchView, index: int, transfer: Transfer, file: SourceFile) -> None:
+        async def fill(part: Part, buffer: memoryview) -> None:
+            if await asyncio.to_thread(file.read_at, part.start, buffer) != part.length:
+                raise SourceChanged(f"{transfer.source!r} became shorter while it was read.")
+
+        target = MultipartTarget(
+            store=self._target.store,
+            endpoint=self._target.endpoint,
+            bucket=self._target.bucket,
+            key=transfer.target,
+            attributes=self._attributes.of(transfer.source),
+            size=file.size,
+            fingerprint=f"{file.size}:{file.modified_ns}",
+            batch_id=batch.id,
+            index=index,
+        )
+        await self._multipart.write(
+            target, fill, resumable=batch.attempts > 1, before_complete=lambda: file.check_still_in_place(self._source)
+        )
+
+
+class RemoveFilesStage:
+    """The second half of moving files: removes each that is still the one that was uploaded."""
+
+    takes = State.MOVED
+    leads_to = State.DONE
+    chunk_size = 100
+
+    def __init__(self, source: SourceFolder) -> None:
+        self._source = source
+
+    async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
+        """Remove these transfers' files, in a thread."""
+        return await asyncio.to_thread(lambda: [self._remove(batch.transfers[i]) for i in indices])
+
+    def _remove(self, transfer: Transfer) -> Outcome:
+        try:
+            remove_source_file(self._source, transfer.source, size=transfer.size, modified_ns=transfer.modified_ns)
+        except TransferError as error:
+            outcome = outcome_of(error)
+            if not isinstance(outcome, Vanished):
+                return outcome
+        return Done(max(transfer.size, 0))

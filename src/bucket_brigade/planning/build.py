@@ -1,0 +1,79 @@
+"""From a job to its planner: which source, filters, layout and mapping."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import secrets
+from collections.abc import AsyncGenerator
+
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.model.job import Job
+from bucket_brigade.model.location import LocalPath, S3Location
+from bucket_brigade.model.transfer import Refused
+from bucket_brigade.planning.filters import NameFilter
+from bucket_brigade.planning.layouts import make_layout
+from bucket_brigade.planning.listed import CatalogSource, ManifestSource
+from bucket_brigade.planning.mapping import mapping_for
+from bucket_brigade.planning.planner import Planner
+from bucket_brigade.planning.sources import ListingSource, SingleSource, Slice, Source, SourceEntry, WalkSource
+from bucket_brigade.s3.store import Store
+from bucket_brigade.settings.locations import root_of
+
+
+def build_planner(
+    job: Job, store: Store | None, *, single: SourceEntry | None, catalog_path: str | None, batch_size: int
+) -> Planner:
+    """Return the planner of this job.
+
+    Args:
+        job: what is planned.
+        store: gives access to the source, where that is a bucket.
+        single: the entry of a job that moves one object, looked at beforehand.
+        catalog_path: the catalog that names are read from, on disk.
+        batch_size: transfers in a full batch.
+    """
+    layout = make_layout(job.layout, random_bits=lambda: secrets.randbits(20))
+    source = _source(job, store, single, catalog_path)
+    return Planner(source, NameFilter(job.filters), mapping_for(job, layout), batch_size=batch_size)
+
+
+def _source(job: Job, store: Store | None, single: SourceEntry | None, catalog_path: str | None) -> Source:
+    location = job.source
+    if single is not None:
+        return SingleSource(single)
+    if isinstance(location, LocalPath):
+        walk = WalkSource(location.path, follow_symlinks=job.options.follow_symlinks)
+        return MatchingSource(walk, location.pattern) if location.pattern else walk
+    if not isinstance(location, S3Location) or store is None:
+        raise ConfigError(f"{location} cannot be listed", remedy="Name a bucket, a prefix or a folder.")
+    base = root_of(location)
+    if catalog_path is not None:
+        return CatalogSource(catalog_path, location.key)
+    if job.manifest is not None:
+        return ManifestSource(job.manifest, location.bucket, base)
+    listing = ListingSource(store, location.bucket, location.key, base=base)
+    if location.pattern:
+        return MatchingSource(listing, literal(location.key[len(base) :]) + location.pattern)
+    return listing
+
+
+def literal(text: str) -> str:
+    """Return the glob that matches just this text."""
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+class MatchingSource:
+    """Of another source, the entries whose name matches a glob; ``*`` matches ``/`` too."""
+
+    def __init__(self, source: Source, pattern: str) -> None:
+        self._source = source
+        self._matches = re.compile(fnmatch.translate(pattern)).match
+
+    async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
+        """See Source."""
+        async for piece in self._source.slices(cursor):
+            yield Slice([entry for entry in piece.entries if self._takes(entry)], piece.cursor)
+
+    def _takes(self, entry: SourceEntry | Refused) -> bool:
+        return self._matches(entry.source if isinstance(entry, Refused) else entry.name) is not None

@@ -1,0 +1,127 @@
+"""Where the objects of a job come from: a folder walk, a bucket listing, a manifest or a catalog, each resumable.
+
+A source yields slices: entries with the cursor behind them. The cursor is opaque to all others and is journaled together with
+the batches, so that planning goes on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from bucket_brigade.local.scan import LocalEntry, scan_tree
+from bucket_brigade.model.transfer import UNKNOWN_SIZE, Refused
+from bucket_brigade.s3.listing import Listing
+from bucket_brigade.s3.store import Store
+
+SLICE_SIZE = 1000
+
+
+class SourceEntry(msgspec.Struct, frozen=True, gc=False):
+    """One object or file of the source.
+
+    Attributes:
+        name: relative to the source's root, as the filters and the target see it.
+        source: what Transfer.source will be.
+    """
+
+    name: str
+    source: str
+    size: int = UNKNOWN_SIZE
+    etag: str = ""
+    modified_ns: int = 0
+    version_id: str | None = None
+    source_bucket: str | None = None
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Entries in order, those refused among them, and the cursor behind the last one."""
+
+    entries: Sequence[SourceEntry | Refused]
+    cursor: bytes
+
+
+class Source(Protocol):
+    """The entries of a job's source."""
+
+    def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
+        """Yield what comes behind ``cursor`` (empty: from the beginning). PlanError when it cannot be read to its end."""
+        ...
+
+
+class WalkSource:
+    """The files below a folder, in key order. The cursor is the last path."""
+
+    def __init__(self, root: str, *, follow_symlinks: bool) -> None:
+        self._root = root
+        self._follow_symlinks = follow_symlinks
+
+    async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
+        """See Source. The walk runs in a thread, a slice at a time."""
+        walk = scan_tree(
+            self._root, after=cursor.decode("utf-8", "surrogateescape"), follow_symlinks=self._follow_symlinks
+        )
+        try:
+            while found := await asyncio.to_thread(_take, walk):
+                last = found[-1].path if isinstance(found[-1], LocalEntry) else found[-1].source
+                yield Slice([_from_file(entry) for entry in found], last.encode("utf-8", "surrogateescape"))
+        finally:
+            with contextlib.suppress(ValueError):  # still running in its thread after a cancellation
+                walk.close()  # type: ignore[attr-defined] # a generator, as every iterator of scan_tree
+
+
+def _take(walk: Iterator[LocalEntry | Refused]) -> list[LocalEntry | Refused]:
+    return list(itertools.islice(walk, SLICE_SIZE))
+
+
+def _from_file(entry: LocalEntry | Refused) -> SourceEntry | Refused:
+    if isinstance(entry, Refused):
+        return entry
+    return SourceEntry(entry.path, entry.path, entry.size, "", entry.modified_ns)
+
+
+class ListingCursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a listing resumes: behind ``last_key``, or by the store's own ``token`` where its order is not S3's."""
+
+    last_key: str
+    token: str | None = None
+
+
+class ListingSource:
+    """The current objects of a bucket below a prefix."""
+
+    def __init__(self, store: Store, bucket: str, prefix: str, *, base: str) -> None:
+        self._store = store
+        self._bucket = bucket
+        self._prefix = prefix
+        self._base_length = len(base)
+
+    async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
+        """See Source."""
+        at = msgspec.msgpack.decode(cursor, type=ListingCursor) if cursor else ListingCursor("")
+        listing = Listing(self._store, self._bucket, prefix=self._prefix, start_after=at.last_key, token=at.token)
+        cut = self._base_length
+        async with contextlib.aclosing(listing.pages()) as pages:
+            async for page in pages:
+                if not page.objects:
+                    continue
+                entries = [SourceEntry(o.key[cut:], o.key, o.size, o.etag, o.modified_ns) for o in page.objects]
+                position = ListingCursor(page.objects[-1].key, None if listing.ordered else page.next_token)
+                yield Slice(entries, msgspec.msgpack.encode(position))
+
+
+class SingleSource:
+    """One object or file, already looked at."""
+
+    def __init__(self, entry: SourceEntry) -> None:
+        self._entry = entry
+
+    async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
+        """See Source."""
+        if not cursor:
+            yield Slice([self._entry], b"1")
