@@ -39,9 +39,11 @@ coverage: .venv/.dev .venv-servers/.ready
 
 # brigade and its peers on the same work (an hour, an idle machine); bench-smoke: the same harness in a minute or two.
 bench: .venv/.demo .bench/.ready
+	.bench/bin/python benchmarks/check_null_s3.py
 	.bench/bin/python benchmarks/run.py --scale full $(BENCH_ARGS)
 
 bench-smoke: .venv/.demo .bench/.ready
+	.bench/bin/python benchmarks/check_null_s3.py
 	.bench/bin/python benchmarks/run.py --scale smoke --rounds 1 --peers brigade,s5cmd,rclone,obstore,crt $(BENCH_ARGS)
 
 lock: $(UV)

@@ -30,7 +30,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One piece of work, as the commands see it. ``source`` and ``target`` are folders or buckets."""
+    """One piece of work, as the commands see it. ``source`` and ``target`` are folders or buckets.
+
+    Attributes:
+        scaling: throughput over ``in_flight`` is being measured, so exactly so many requests may be in flight.
+    """
 
     verb: str
     source: str
@@ -39,6 +43,7 @@ class Work:
     to_endpoint: str
     big: bool
     in_flight: int
+    scaling: bool
     state: Path
 
 
@@ -145,8 +150,8 @@ def brigade(program: str) -> Callable[[Work], list[str] | None]:
         state = ["--state-dir", str(work.state)]
         endpoint = ["--endpoint-url", work.endpoint]
         job = [*endpoint, *state, "--no-progress"]
-        if work.in_flight != 64:
-            job += ["--concurrency", str(work.in_flight)]
+        if work.scaling:
+            job += ["--concurrency", str(work.in_flight), "--processes", "1"]
         match work.verb:
             case "version":
                 return [program, "--version"]

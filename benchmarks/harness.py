@@ -65,10 +65,12 @@ class Bench:
         self._sources: dict[Amount, Path] = {}
         self._env = _environment(server, disk)
 
-    def measure(self, peer: Peer, row: Row, amount: Amount, *, round_number: int, in_flight: int) -> Run | None:
-        """Run a peer once; None when it has no command for this row."""
+    def measure(
+        self, peer: Peer, row: Row, amount: Amount, *, round_number: int, in_flight: int, scaling: bool = False
+    ) -> Run | None:
+        """Run a peer once; None when it has no command for this row. ``scaling``: exactly ``in_flight`` requests at once."""
         with self._folder(self._memory) as scratch, self._folder(self._disk) as state:
-            work = self._work(row, amount, in_flight, scratch, state)
+            work = self._work(row, amount, scratch, state, in_flight=in_flight, scaling=scaling)
             argv = peer.command(work)
             if argv is None:
                 return None
@@ -98,7 +100,7 @@ class Bench:
                 error=error,
             )
 
-    def _work(self, row: Row, amount: Amount, in_flight: int, scratch: Path, state: Path) -> Work:
+    def _work(self, row: Row, amount: Amount, scratch: Path, state: Path, *, in_flight: int, scaling: bool) -> Work:
         target = scratch / "target"
         if row.to_disk:
             target.mkdir()
@@ -113,6 +115,7 @@ class Bench:
             to_endpoint=self._server.endpoints[1],
             big=row.big,
             in_flight=in_flight,
+            scaling=scaling,
             state=state,
         )
 
@@ -182,8 +185,10 @@ def _make_files(folder: Path, amount: Amount) -> None:
 def _failure(returncode: int, output: Path) -> str | None:
     if returncode == 0:
         return None
-    said = Path(f"{output}.err").read_text(errors="replace").strip().splitlines()
-    return f"exit {returncode}: {said[-1][:300] if said else ''}"
+    said = Path(f"{output}.err").read_text(errors="replace").strip().splitlines() or [""]
+    # A Python traceback ends with its reason; everything else begins with it.
+    reason = said[-1] if said[0].startswith("Traceback") else said[0]
+    return f"exit {returncode}: {reason[:300]}"
 
 
 def _environment(server: NullS3, disk: Path) -> dict[str, str]:

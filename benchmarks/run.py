@@ -18,7 +18,7 @@ from pathlib import Path
 
 import report
 from commands import Peer, all_peers
-from harness import Run, in_turn, open_bench, too_slow
+from harness import Bench, Run, in_turn, open_bench, too_slow
 from null_s3 import NullS3Error
 from rows import ROWS, SCALES, Amount, Row, Scale
 
@@ -49,7 +49,7 @@ def main() -> int:
     return 1 if any(run.error for run in (*runs, *scaling)) else 0
 
 
-def measure_row(bench, row: Row, scale: Scale, peers: Sequence[Peer], options: argparse.Namespace) -> list[Run]:
+def measure_row(bench: Bench, row: Row, scale: Scale, peers: Sequence[Peer], options: argparse.Namespace) -> list[Run]:
     runs: list[Run] = []
     willing = []
     for peer in peers:
@@ -74,7 +74,7 @@ def measure_scaling(scale: Scale, peers: Sequence[Peer], options: argparse.Names
         for in_flight in options.concurrency:
             amount = Amount(objects=min(scale.small_objects, 150 * in_flight), object_bytes=4096)
             for number, peer in in_turn([peer for peer in peers if peer.name in SCALING_PEERS], options.rounds):
-                run = bench.measure(peer, upload, amount, round_number=number, in_flight=in_flight)
+                run = bench.measure(peer, upload, amount, round_number=number, in_flight=in_flight, scaling=True)
                 if run:
                     tell_run(run)
                     runs.append(dataclasses.replace(run, row=SCALING_ROW))

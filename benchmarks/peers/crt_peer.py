@@ -16,6 +16,8 @@ from awscrt.io import ClientTlsContext, TlsConnectionOptions, TlsContextOptions
 from awscrt.s3 import S3Client, S3RequestTlsMode, S3RequestType, create_default_s3_signing_config
 
 IN_FLIGHT = int(os.environ.get("BENCH_IN_FLIGHT", "64"))
+# The client opens a connection for each 0.4 Gbit/s of its target: at its default of 10 it would never have 64 in flight.
+TARGET_GBPS = max(10.0, 0.4 * IN_FLIGHT)
 REGION = "us-east-1"
 KEY_AND_SIZE = re.compile(rb"<Key>(.*?)</Key>.*?<Size>(\d+)</Size>")
 NEXT_TOKEN = re.compile(rb"<NextContinuationToken>(.*?)</NextContinuationToken>")
@@ -28,11 +30,23 @@ def make_client() -> S3Client:
     signing = create_default_s3_signing_config(region=REGION, credential_provider=credentials)
     ca_file = os.environ.get("AWS_CA_BUNDLE")
     if not ca_file:
-        return S3Client(region=REGION, signing_config=signing, tls_mode=S3RequestTlsMode.DISABLED, part_size=8 << 20)
+        return S3Client(
+            region=REGION,
+            signing_config=signing,
+            tls_mode=S3RequestTlsMode.DISABLED,
+            part_size=8 << 20,
+            throughput_target_gbps=TARGET_GBPS,
+        )
     options = TlsContextOptions()
     options.override_default_trust_store_from_path(None, ca_file)
     connection = TlsConnectionOptions(ClientTlsContext(options))
-    return S3Client(region=REGION, signing_config=signing, tls_connection_options=connection, part_size=8 << 20)
+    return S3Client(
+        region=REGION,
+        signing_config=signing,
+        tls_connection_options=connection,
+        part_size=8 << 20,
+        throughput_target_gbps=TARGET_GBPS,
+    )
 
 
 CLIENT = make_client()
