@@ -145,10 +145,10 @@ class Form:
         target: where it goes.
         scope: (region, service) of its signature; None for an anonymous request.
         hashes_payload: ``x-amz-content-sha256`` is the digest of the body, rather than UNSIGNED-PAYLOAD.
-        headers: the header names, for a caller that must know whether botocore sends one.
+        on_object: the path ends with the key.
     """
 
-    __slots__ = ("_canonical", "_head", "hashes_payload", "headers", "scope", "target")
+    __slots__ = ("_canonical", "_head", "hashes_payload", "on_object", "scope", "target")
 
     def __init__(
         self,
@@ -156,14 +156,14 @@ class Form:
         target: Target,
         scope: tuple[str, str] | None,
         hashes_payload: bool,
-        headers: frozenset[str],
+        on_object: bool,
         canonical: str,
         head: str,
     ) -> None:
         self.target = target
         self.scope = scope
         self.hashes_payload = hashes_payload
-        self.headers = headers
+        self.on_object = on_object
         self._canonical = canonical
         self._head = head
 
@@ -220,7 +220,7 @@ def compile_form(
         target=target,
         scope=None,
         hashes_payload=hashes_payload,
-        headers=frozenset(sent),
+        on_object=object_path,
         canonical="",
         head=head + "\r\n",
     )
@@ -243,7 +243,7 @@ def compile_form(
         target=target,
         scope=(signature["region"], signature["service"]),
         hashes_payload=hashes_payload,
-        headers=frozenset(sent),
+        on_object=object_path,
         canonical=canonical,
         head=head + "\r\n",
     )

@@ -7,12 +7,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from bucket_brigade.s3.store import DeleteError, DeleteKey
 from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
-NO_ANSWER = DeleteError(code="NoAnswer", message="the store's answer does not mention the key")
-
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 
 
 class ErrorMessage(NamedTuple):
@@ -95,50 +92,47 @@ def escape(text: str) -> str:
 
 
 def fits_xml(key: str) -> bool:
-    """Tell whether XML 1.0 can carry the key at all: most control characters cannot be written in it, escaped or not."""
-    return _NOT_XML.search(key) is None
+    """Tell whether XML 1.0 can carry the key, and a careless writer of the answer leaves it as it is (CR, LF, TAB)."""
+    return not _UNSAFE(key)
 
 
 # --- answers -----------------------------------------------------------------------------------------------------------
 
 
-def parse_delete_result(document: bytes, keys: list[DeleteKey]) -> dict[int, DeleteError]:
-    """Return the keys that were not deleted, by their position in ``keys``; what is not mentioned is ``NO_ANSWER``.
+_DELETED = re.compile(
+    "<Deleted>(?:<Key>([^<]*)</Key>)(?:<VersionId>([^<]*)</VersionId>)?"
+    "(?:<DeleteMarker>[^<]*</DeleteMarker>)?(?:<DeleteMarkerVersionId>[^<]*</DeleteMarkerVersionId>)?</Deleted>"
+)
 
-    An error for a key that was not asked for is ignored: it cannot be told apart from a garbled key, which is then missing
-    in the answer. Raises MalformedXml.
+Entries = list[dict[str, str]]
+
+
+def delete_lists(document: bytes) -> tuple[Entries, Entries]:
+    """Return the entries of a DeleteResult: what was deleted, and what was refused, each a dictionary of its fields.
+
+    Raises MalformedXml.
     """
+    swept = _swept_deleted(document)
+    if swept is not None:
+        return swept, []
     root = parse_document(document)
     if root.tag != "DeleteResult":
         message = f"the answer is a {root.tag[:40]}, no DeleteResult"
         raise MalformedXml(message)
-    mentioned: dict[tuple[str, str], DeleteError | None] = {}
-    for entry in root.children:
-        if entry.tag == "Deleted":
-            mentioned.setdefault((entry.get("Key"), entry.get("VersionId")), None)
-        elif entry.tag == "Error":
-            error = DeleteError(code=entry.get("Code") or "Unknown", message=entry.get("Message"))
-            mentioned[(entry.get("Key"), entry.get("VersionId"))] = error
-    failed: dict[int, DeleteError] = {}
-    for position, key in enumerate(keys):
-        error_or_none = _answer_for(key, mentioned)
-        if error_or_none is not None and error_or_none.code not in {"NoSuchKey", "NoSuchVersion"}:
-            failed[position] = error_or_none
-    return failed
+    deleted, refused = (
+        [{field.tag: field.text for field in entry.children} for entry in root.all(tag)] for tag in ("Deleted", "Error")
+    )
+    return deleted, refused
 
 
-def _answer_for(key: DeleteKey, mentioned: dict[tuple[str, str], DeleteError | None]) -> DeleteError | None:
-    """Find the answer for one key: of its version, else the one that names no version, which some stores leave out."""
-    exact = (key.key, key.version_id or "")
-    if exact in mentioned:
-        return mentioned[exact]
-    if key.version_id is not None:
-        # An answer without a version speaks for this one only if it cannot mean another.
-        return (
-            NO_ANSWER
-            if any(name == key.key and version for name, version in mentioned)
-            else mentioned.get((key.key, ""), NO_ANSWER)
-        )
-    # Stores with versioning may name the version they hid, though none was asked for.
-    versions = [answer for (name, _), answer in mentioned.items() if name == key.key]
-    return versions[0] if len(versions) == 1 else NO_ANSWER
+def _swept_deleted(document: bytes) -> Entries | None:
+    """Return the entries where all went well and no text needs decoding, as nearly always; else None."""
+    if b"<!" in document or b"&" in document or b"<Error" in document or b"\r" in document:
+        return None
+    text = document.decode("utf-8", "replace")
+    if "<DeleteResult" not in text or not text.rstrip().endswith("</DeleteResult>"):
+        return None
+    found = _DELETED.findall(text)
+    if not found or len(found) != text.count("<Deleted>"):
+        return None
+    return [{"Key": key, "VersionId": version} for key, version in found]

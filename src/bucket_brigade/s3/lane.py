@@ -1,0 +1,133 @@
+"""The lane: the ``Store`` port at the speed of its requests, each built once by botocore and executed without it.
+
+``open_lane`` puts it before a ``ClientStore`` of the same endpoint. What the lane does not offer, and every request that cannot
+be prepared, goes through that client by itself. See ``s3.prepared`` for how a request is taken over, ``s3.wire`` for the network.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bucket_brigade import __version__
+from bucket_brigade.s3.client import ClientStore
+from bucket_brigade.s3.lane_forms import FormBook
+from bucket_brigade.s3.lane_multipart import MultipartLane
+from bucket_brigade.s3.lane_objects import ObjectLane
+from bucket_brigade.s3.prepared import capturable
+from bucket_brigade.s3.session import Client
+from bucket_brigade.s3.store import BucketEntry, PartReceipt, UploadPage, VersionPage
+from bucket_brigade.s3.wire import WireSettings
+from bucket_brigade.settings.values import EndpointSettings
+
+_PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
+
+
+class LaneStore(ObjectLane, MultipartLane):
+    """``Store`` over prepared requests; what carries no data is left to the client."""
+
+    async def get_object_tags(
+        self, bucket: str, key: str, *, version_id: str | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the object's tags."""
+        return await self._client.get_object_tags(bucket, key, version_id=version_id)
+
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[PartReceipt]:
+        """Return all parts that the store holds, by number."""
+        return await self._client.list_parts(bucket, key, upload_id)
+
+    async def list_multipart_uploads(
+        self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None
+    ) -> UploadPage:
+        """Return one page of the uploads in progress."""
+        return await self._client.list_multipart_uploads(bucket, prefix=prefix, markers=markers)
+
+    async def list_object_versions(
+        self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
+    ) -> VersionPage:
+        """Return one page of all versions and delete markers."""
+        return await self._client.list_object_versions(bucket, prefix=prefix, markers=markers, page_size=page_size)
+
+    async def list_buckets(self) -> list[BucketEntry]:
+        """Return the buckets of the account."""
+        return await self._client.list_buckets()
+
+    async def create_bucket(self, bucket: str, *, region: str | None = None) -> None:
+        """Create a bucket."""
+        await self._client.create_bucket(bucket, region=region)
+
+    async def delete_bucket(self, bucket: str) -> None:
+        """Remove an empty bucket."""
+        await self._client.delete_bucket(bucket)
+
+    async def head_bucket(self, bucket: str) -> str:
+        """Return the bucket's region."""
+        return await self._client.head_bucket(bucket)
+
+
+def lane_supports(client: Client) -> str | None:
+    """Return why nothing of this client can go through the lane, half a sentence for the log; None where it can.
+
+    What concerns single requests (SigV4A, S3 Express sessions, signers of others) is found out when they are prepared.
+    """
+    session = client._endpoint.http_session  # noqa: SLF001 - where botocore keeps what it made of its configuration
+    if session._proxy_config.proxy_url_for(client.meta.endpoint_url):  # noqa: SLF001
+        return "an HTTP proxy is configured"
+    if session._cert_file:  # noqa: SLF001
+        return "a client certificate is configured"
+    if session._verify is False:  # noqa: SLF001
+        return "certificates are not verified"
+    version = client.meta.config.signature_version
+    if isinstance(version, str) and version not in _PREPARABLE_SIGNATURES:
+        return f"requests are signed with {version}"
+    return None
+
+
+@asynccontextmanager
+async def open_lane(
+    endpoint: EndpointSettings, client: Client, store: ClientStore, *, max_connections: int
+) -> AsyncIterator[LaneStore]:
+    """Open the lane beside the ``store`` of an open ``client``; its connections are closed at the end.
+
+    Ask ``lane_supports(client)`` first.
+
+    Args:
+        endpoint: gives the time-outs.
+        client: builds each request once; also says which certificates are trusted, and who signs.
+        store: over the same client; serves what the lane does not.
+        max_connections: to each host.
+    """
+    wire = WireSettings(
+        max_connections=max_connections,
+        connect_timeout_s=endpoint.connect_timeout_s,
+        read_timeout_s=endpoint.read_timeout_s,
+    )
+    book = FormBook(
+        credentials=_credentials(client),
+        wire=wire,
+        tls=_tls(client),
+        user_agent=f"bucket-brigade/{__version__}",
+    )
+    with capturable(client):
+        async with book:
+            yield LaneStore(store, book)
+
+
+def _credentials(client: Client) -> Any:
+    from botocore import UNSIGNED
+
+    if client.meta.config.signature_version is UNSIGNED:
+        return None
+    return client._request_signer._credentials  # noqa: SLF001 - the object that refreshes itself
+
+
+def _tls(client: Client) -> ssl.SSLContext | None:
+    if not client.meta.endpoint_url.startswith("https:"):
+        return None
+    bundle = client._endpoint.http_session._verify  # noqa: SLF001 - after AWS_CA_BUNDLE and the profile had their say
+    context = ssl.create_default_context(cafile=bundle if isinstance(bundle, str) else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,139 @@
+"""What the headers of an answer say, as the values of the ``Store`` port. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from bucket_brigade.errors import ConnectionLost, SourceChanged, StoreUnavailable, TransferError
+from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.s3.errors import error_from_answer
+from bucket_brigade.s3.reading import same_etag
+from bucket_brigade.s3.store import ObjectHead, Pin
+from bucket_brigade.s3.wire_answer import Answer
+from bucket_brigade.s3.xml_listing import http_date_to_ns
+from bucket_brigade.s3.xml_messages import ErrorMessage, parse_error
+
+_CHECKSUMS = (
+    (b"x-amz-checksum-crc64nvme", "CRC64NVME"),
+    (b"x-amz-checksum-crc32c", "CRC32C"),
+    (b"x-amz-checksum-crc32", "CRC32"),
+    (b"x-amz-checksum-sha1", "SHA1"),
+    (b"x-amz-checksum-sha256", "SHA256"),
+)
+_ATTRIBUTES = (
+    (b"x-amz-server-side-encryption", "sse"),
+    (b"x-amz-server-side-encryption-aws-kms-key-id", "sse_kms_key_id"),
+    (b"x-amz-storage-class", "storage_class"),
+    (b"content-type", "content_type"),
+    (b"content-encoding", "content_encoding"),
+    (b"content-disposition", "content_disposition"),
+    (b"content-language", "content_language"),
+    (b"cache-control", "cache_control"),
+    (b"expires", "expires"),
+)
+_METADATA = b"x-amz-meta-"
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_OK, _PARTIAL = 200, 206
+
+
+def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHead:
+    """Return what a GET or HEAD tells about an object of ``size`` bytes."""
+    headers = answer.headers
+    given: dict[str, str] = {}
+    for name, field in _ATTRIBUTES:
+        if name in headers:
+            given[field] = answer.header(name)
+    metadata = [
+        (name[len(_METADATA) :].decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
+    ]
+    return ObjectHead(
+        size=size,
+        etag=answer.header(b"etag"),
+        modified_ns=http_date_to_ns(answer.header(b"last-modified")),
+        version_id=version_id(answer),
+        checksums=_full_checksums(answer) if with_checksums else {},
+        attributes=ObjectAttributes(**given, metadata=tuple(sorted(metadata)) or None),  # type: ignore[arg-type]
+        tag_count=_count(answer.header(b"x-amz-tagging-count")),
+    )
+
+
+def version_id(answer: Answer) -> str | None:
+    """Return the version that an answer names."""
+    return answer.header(b"x-amz-version-id") if b"x-amz-version-id" in answer.headers else None
+
+
+def _full_checksums(answer: Answer) -> dict[str, str]:
+    if answer.header(b"x-amz-checksum-type") == "COMPOSITE":
+        return {}
+    stated = {name: answer.header(header) for header, name in _CHECKSUMS if header in answer.headers}
+    return {name: value for name, value in stated.items() if value and "-" not in value}
+
+
+def _count(value: str) -> int:
+    return int(value) if value.isascii() and value.isdecimal() else 0
+
+
+def check_state(where: str, answer: Answer, pin: Pin) -> None:
+    """Raise SourceChanged where a store ignored the pin and answered with another state of the object."""
+    if pin.etag and b"etag" in answer.headers and not same_etag(pin.etag, answer.header(b"etag")):
+        raise SourceChanged(f"{where}: the object was replaced since it was listed")
+
+
+def check_whole(where: str, answer: Answer, expected: int) -> int:
+    """Return the size of an object that came whole, into a buffer of ``expected`` bytes."""
+    if answer.status != _OK:
+        raise StoreUnavailable(
+            f"GetObject {where}: a whole object is answered with HTTP {answer.status}", status=answer.status
+        )
+    if answer.length is None and not answer.unread and answer.received < expected and not answer.keep_alive:
+        # Without a length, and at the end of the connection, nobody can tell a short object from a cut one.
+        raise ConnectionLost(f"GetObject {where}: the body ended after {answer.received} of {expected} bytes")
+    if answer.unread or answer.received != expected:
+        found = f"has {answer.length}" if answer.length is not None else "does not have"
+        raise SourceChanged(f"{where}: the object {found} bytes, {expected} were expected")
+    return expected
+
+
+def check_range(where: str, answer: Answer, start: int, length: int) -> int:
+    """Return the size of the whole object from an answer that is exactly the range asked for."""
+    if answer.status != _PARTIAL:
+        raise StoreUnavailable(
+            f"GetObject {where}: the endpoint ignores Range (HTTP {answer.status})",
+            code="RangeIgnored",
+            status=answer.status,
+        )
+    stated = answer.header(b"content-range")
+    match = _CONTENT_RANGE.fullmatch(stated)
+    if match is None or int(match[1]) != start or int(match[2]) != start + length - 1:
+        raise StoreUnavailable(
+            f"GetObject {where}: bytes {start}-{start + length - 1} were asked for, the endpoint answers {stated[:80]!r}",
+            code="WrongRange",
+            status=answer.status,
+        )
+    if answer.received < length and not answer.unread:
+        raise ConnectionLost(f"GetObject {where}: the body ended after {answer.received} of {length} bytes")
+    if answer.unread:
+        raise StoreUnavailable(
+            f"GetObject {where}: the range has not {length} bytes", code="WrongRange", status=answer.status
+        )
+    return start + length if match[3] == "*" else int(match[3])
+
+
+def refusal(operation: str, where: str, answer: Answer, message: ErrorMessage | None = None) -> TransferError:
+    """Return the error that an answer means: of status 300 or above, or a 200 with an ``<Error>`` inside."""
+    error = message or parse_error(bytes(answer.body)) or ErrorMessage("", "", "", "", "")
+    location = answer.header(b"location")
+    host = location.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0] if location else ""
+    return error_from_answer(
+        operation=operation,
+        status=answer.status,
+        code=error.code,
+        message=error.message,
+        request_id=answer.header(b"x-amz-request-id") or error.request_id,
+        retry_after=answer.header(b"retry-after") or None,
+        region=answer.header(b"x-amz-bucket-region") or error.region,
+        location=where,
+        redirect_host=host or error.endpoint,
+    )
