@@ -6,7 +6,7 @@ from typing import Any
 
 from bucket_brigade.errors import PlanError
 from bucket_brigade.s3.calls import Answer, Caller
-from bucket_brigade.s3.reading import nanoseconds
+from bucket_brigade.s3.reading import nanoseconds, quoted
 from bucket_brigade.s3.session import DEFAULT_REGION
 from bucket_brigade.s3.store import BucketEntry, ListedObject, ListedVersion, ListPage, VersionPage
 from bucket_brigade.s3.urls import decode_key
@@ -116,7 +116,7 @@ def _listed(one: Answer, encoded: bool) -> ListedObject:
     return ListedObject(
         decode_key(one["Key"], encoded),
         int(one["Size"]),
-        one.get("ETag", ""),
+        quoted(one.get("ETag", "")),
         nanoseconds(one.get("LastModified")),
         one.get("StorageClass", "STANDARD"),
     )
@@ -129,6 +129,6 @@ def _version(one: Answer, encoded: bool, *, is_delete_marker: bool) -> ListedVer
         bool(one.get("IsLatest")),
         is_delete_marker,
         int(one.get("Size", 0)),
-        one.get("ETag", ""),
+        quoted(one.get("ETag", "")),
         nanoseconds(one.get("LastModified")),
     )

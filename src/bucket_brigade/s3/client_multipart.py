@@ -7,16 +7,23 @@ from typing import Any
 from bucket_brigade.errors import NotFound, PlanError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.parts import MAX_PARTS
-from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters
+from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters
 from bucket_brigade.s3.checksums import CRC64NVME, decode_crc, encode_crc
 from bucket_brigade.s3.client_objects import copy_source
-from bucket_brigade.s3.reading import nanoseconds
+from bucket_brigade.s3.reading import nanoseconds, quoted
 from bucket_brigade.s3.store import UNPINNED, Body, OpenUpload, PartReceipt, Pin, UploadPage, Written
 from bucket_brigade.s3.urls import decode_key
 
 
 class MultipartCalls(Caller):
     """The operations of ``Store`` on multipart uploads; their contracts are stated there."""
+
+    _whole_checksums = True
+    """The endpoint keeps a checksum of the whole object, not one of its parts' checksums."""
+
+    def _learn(self, answer: Answer) -> None:
+        if answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+            self._whole_checksums = False
 
     async def create_multipart_upload(
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
@@ -26,6 +33,8 @@ class MultipartCalls(Caller):
         if checksum:
             params |= {"ChecksumAlgorithm": CRC64NVME, "ChecksumType": "FULL_OBJECT"}
         answer = await self.call_with_checksums("CreateMultipartUpload", params)
+        if checksum:
+            self._learn(answer)
         upload_id: str = answer.get("UploadId", "")
         if not upload_id:
             raise self.unproven("CreateMultipartUpload", params, answer, "without an upload id")
@@ -37,7 +46,7 @@ class MultipartCalls(Caller):
         """Write one part."""
         params = {"Bucket": bucket, "Key": key, "UploadId": upload_id, "PartNumber": number, "Body": body}
         if crc64nvme is not None:
-            params["ChecksumCRC64NVME"] = encode_crc(crc64nvme)
+            params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("UploadPart", params)
         return self.written("UploadPart", params, answer, answer)
 
@@ -82,11 +91,12 @@ class MultipartCalls(Caller):
             "Key": key,
             "UploadId": upload_id,
             "MpuObjectSize": size,
-            "MultipartUpload": {"Parts": [_part(one, with_crc=crc64nvme is not None) for one in parts]},
         }
-        if crc64nvme is not None:
+        with_crc = crc64nvme is not None and self.sends_checksums
+        params["MultipartUpload"] = {"Parts": [_part(one, with_crc=with_crc) for one in parts]}
+        if crc64nvme is not None and with_crc and self._whole_checksums:
             params |= {"ChecksumCRC64NVME": encode_crc(crc64nvme), "ChecksumType": "FULL_OBJECT"}
-        answer = await self.call_with_checksums("CompleteMultipartUpload", params)
+        answer = await self.call("CompleteMultipartUpload", params)
         return self.written("CompleteMultipartUpload", params, answer, answer)
 
     async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> None:
@@ -106,6 +116,7 @@ class MultipartCalls(Caller):
             answer = await self.call("ListParts", params)
             if "UploadId" not in answer and "IsTruncated" not in answer:
                 raise self.unproven("ListParts", params, answer, "with a page that is no list of parts")
+            self._learn(answer)
             parts |= {part["PartNumber"]: _receipt(part) for part in answer.get("Parts", ())}
             if not answer.get("IsTruncated"):
                 return [parts[number] for number in sorted(parts)]
@@ -144,7 +155,7 @@ def _part(receipt: PartReceipt, *, with_crc: bool) -> dict[str, Any]:
 
 def _receipt(part: Answer) -> PartReceipt:
     crc = decode_crc(part.get("ChecksumCRC64NVME", ""))
-    return PartReceipt(part["PartNumber"], part.get("ETag", ""), int(part.get("Size", 0)), crc)
+    return PartReceipt(part["PartNumber"], quoted(part.get("ETag", "")), int(part.get("Size", 0)), crc)
 
 
 def _next_marker(answer: Answer) -> int:

@@ -16,14 +16,25 @@ from bucket_brigade.errors import (
     TransferError,
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
-from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, pin_parameters
-from bucket_brigade.s3.checksums import encode_crc
+from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters, pin_parameters
 from bucket_brigade.s3.errors import error_from_exception
 from bucket_brigade.s3.reading import fill, head_from_answer, same_etag, total_of_range
 from bucket_brigade.s3.store import UNPINNED, Body, DeleteError, DeleteKey, ObjectHead, Pin, Written
 
 SINGLE_DELETES_IN_FLIGHT = 16
 
+_REPLACED_TOGETHER = frozenset(
+    {
+        "ContentType",
+        "ContentEncoding",
+        "ContentDisposition",
+        "ContentLanguage",
+        "CacheControl",
+        "Expires",
+        "Metadata",
+    }
+)
+"""``MetadataDirective: REPLACE`` drops all of these that the request does not name; COPY ignores what it names."""
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound"})
 _XML_UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, or what a careless writer of the answer would change (CR, LF, TAB)."""
@@ -46,7 +57,7 @@ class ObjectCalls(Caller):
         """Write the whole object."""
         params = {"Bucket": bucket, "Key": key, "Body": body, **attribute_parameters(attributes)}
         if crc64nvme is not None:
-            params["ChecksumCRC64NVME"] = encode_crc(crc64nvme)
+            params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("PutObject", params)
         return self.written("PutObject", params, answer, answer)
 
@@ -126,7 +137,8 @@ class ObjectCalls(Caller):
         params: dict[str, Any] = {"Bucket": bucket, "Key": key, **copy_source(source_bucket, source_key, pin)}
         if attributes is not None:
             params |= attribute_parameters(attributes, tagging=False)
-            params["MetadataDirective"] = "REPLACE"
+            if _REPLACED_TOGETHER & params.keys():
+                params["MetadataDirective"] = "REPLACE"
         if tagging:
             tags = attribute_parameters(attributes or NO_ATTRIBUTES).get("Tagging", "")
             params |= {"TaggingDirective": "REPLACE", "Tagging": tags}

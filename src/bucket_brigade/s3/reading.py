@@ -114,3 +114,8 @@ def nanoseconds(moment: datetime | None) -> int:
 def same_etag(one: str, other: str) -> bool:
     """Tell whether two ETags are the same, with or without quotes and a weak mark."""
     return one.removeprefix("W/").strip('"') == other.removeprefix("W/").strip('"')
+
+
+def quoted(etag: str) -> str:
+    """Return an ETag with its quotes, which rclone leaves out in listings; "" stays empty."""
+    return f'"{etag}"' if etag and not etag.endswith('"') else etag

@@ -245,12 +245,21 @@ def make_plain(client: Client) -> None:
         events.unregister(event, handler)
     events.register("before-call.s3.GetObject", _ask_for_checksums)
     events.register("before-sign.s3.DeleteObjects", _add_content_md5)
+    for operation in ("PutObject", "UploadPart"):
+        events.register(f"before-call.s3.{operation}", _trust_own_checksum)
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:
     # As a header, because botocore's own parameter would hash every body a second time.
     if "Range" not in params["headers"]:
         params["headers"]["x-amz-checksum-mode"] = "ENABLED"
+
+
+def _trust_own_checksum(params: dict[str, Any], **_: Any) -> None:
+    # Over TLS a body with a checksum is not hashed again for the signature, as botocore does it with checksums of its own.
+    name = "x-amz-checksum-crc64nvme"
+    if name in params["headers"]:
+        params["context"]["checksum"] = {"request_algorithm": {"algorithm": "crc64nvme", "in": "header", "name": name}}
 
 
 def _add_content_md5(request: Any, **_: Any) -> None:

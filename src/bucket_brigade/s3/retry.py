@@ -1,0 +1,144 @@
+"""The one layer of retries: a decorator over any ``Store``.
+
+The first attempt runs bare, so that success costs a microsecond; only a TransientError enters tenacity's loop. What the
+errors mean is decided in ``s3.errors``, how long to wait in ``retry_delay_s``; this module sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from bucket_brigade.errors import Throttled, TransferError, TransientError
+from bucket_brigade.s3.throttle import Throttle
+from bucket_brigade.settings.values import RetrySettings
+
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying, RetryCallState
+
+T = TypeVar("T")
+
+OnRetry = Callable[[TransientError, int, float], None]
+"""Called before each wait with the error, the attempts made so far, and the seconds to wait."""
+
+
+def retry_delay_s(policy: RetrySettings, attempt: int, retry_after_s: float | None, jitter: float) -> float:
+    """Return how long to wait after the ``attempt``-th attempt failed (from 1), in seconds.
+
+    ``jitter`` in [0, 1] picks the point in the full range; what the endpoint asked for is the least.
+    """
+    ceiling = min(policy.max_delay_s, policy.base_delay_s * 2.0 ** min(attempt, 64))
+    return max(retry_after_s or 0.0, jitter * ceiling)
+
+
+def may_retry(policy: RetrySettings, attempt: int, elapsed_s: float, delay_s: float) -> bool:
+    """Tell whether another attempt may begin ``delay_s`` after the ``attempt``-th failed, ``elapsed_s`` after the first."""
+    return attempt < policy.max_attempts and elapsed_s + delay_s < policy.max_elapsed_s
+
+
+class Retrier:
+    """Runs one request until it succeeds, fails for good, or the policy's attempts or time are used up.
+
+    Args:
+        policy: how often and how long.
+        throttle: shared by everything that talks to the same endpoint.
+        on_retry: told of every retry.
+        jitter: a number in [0, 1), drawn anew for each wait.
+        now: seconds of a monotonic clock.
+        sleep: waits.
+
+    Attributes:
+        retries: attempts beyond the first, over all requests.
+    """
+
+    def __init__(
+        self,
+        policy: RetrySettings,
+        throttle: Throttle,
+        on_retry: OnRetry | None = None,
+        *,
+        jitter: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.retries = 0
+        self._policy = policy
+        self._throttle = throttle
+        self._on_retry = on_retry
+        self._jitter = jitter
+        self._now = now
+        self._sleep = sleep
+
+    async def run(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+        """Return what ``request`` returns. A TransferError that gets out tells its ``attempts``."""
+        if not self._throttle.is_open:
+            await self._throttle.wait()
+        sent_at = self._now()
+        try:
+            return await request(*args, **options)
+        except TransientError as error:
+            failed = error
+        return await self._again(failed, sent_at, functools.partial(request, *args, **options))
+
+    async def _again(self, first: TransientError, began: float, request: Callable[[], Awaitable[T]]) -> T:
+        failed: TransientError | None = first
+        attempt = 1
+
+        async def next_attempt() -> T:
+            nonlocal failed, attempt
+            if failed is not None:  # the attempt that was made before tenacity came into it
+                error, failed = failed, None
+                self._note(error, began)
+                raise error
+            attempt += 1
+            self.retries += 1
+            if not self._throttle.is_open:
+                await self._throttle.wait()
+            sent_at = self._now()
+            try:
+                return await request()
+            except TransientError as error:
+                self._note(error, sent_at)
+                raise
+
+        try:
+            return await self._retrying(began)(next_attempt)
+        except TransferError as error:
+            error.attempts = attempt
+            raise
+
+    def _note(self, error: TransientError, sent_at: float) -> None:
+        if isinstance(error, Throttled):
+            self._throttle.close(sent_at=sent_at, retry_after_s=error.retry_after_s)
+
+    def _retrying(self, began: float) -> AsyncRetrying:
+        from tenacity import AsyncRetrying, retry_if_exception_type
+
+        def wait(state: RetryCallState) -> float:
+            return retry_delay_s(self._policy, state.attempt_number, _asked_s(state), self._jitter())
+
+        def stop(state: RetryCallState) -> bool:
+            return not may_retry(self._policy, state.attempt_number, self._now() - began, state.upcoming_sleep)
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            if self._on_retry is not None and isinstance(error, TransientError):
+                self._on_retry(error, state.attempt_number, state.upcoming_sleep)
+
+        return AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            wait=wait,
+            stop=stop,
+            before_sleep=tell,
+            sleep=self._sleep,
+            reraise=True,
+        )
+
+
+def _asked_s(state: RetryCallState) -> float | None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    return error.retry_after_s if isinstance(error, TransientError) else None

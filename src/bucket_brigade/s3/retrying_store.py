@@ -1,0 +1,323 @@
+"""``Store`` with retries: each method of the store inside, tried again where its error says that it may succeed.
+
+A few answers mean something else the second time: the first attempt may have worked and only its answer was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from bucket_brigade.errors import NotFound, PermanentError, StoreUnavailable, Throttled, TransientError
+from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
+from bucket_brigade.s3.checksums import decode_crc
+from bucket_brigade.s3.codes import BY_CODE
+from bucket_brigade.s3.retry import OnRetry, Retrier
+from bucket_brigade.s3.store import (
+    UNPINNED,
+    Body,
+    BucketEntry,
+    DeleteError,
+    DeleteKey,
+    ListPage,
+    ObjectHead,
+    PartReceipt,
+    Pin,
+    Store,
+    UploadPage,
+    VersionPage,
+    Written,
+)
+from bucket_brigade.s3.throttle import Throttle
+from bucket_brigade.settings.values import RetrySettings
+
+_MD5_ETAG = re.compile(r'\A"?([0-9a-f]{32})"?\Z')
+_TRANSIENT_CODES = frozenset(code for code, (kind, _) in BY_CODE.items() if issubclass(kind, TransientError)) | {
+    "NoAnswer",
+    "NoProof",
+    "NotS3",
+    "ConnectionLost",
+    "TimedOut",
+    "NameNotResolved",
+}
+
+
+class RetryingStore:
+    """A ``Store`` around another one; the contracts are the port's.
+
+    Attributes:
+        inner: makes one attempt per call.
+    """
+
+    def __init__(
+        self, inner: Store, policy: RetrySettings, throttle: Throttle, on_retry: OnRetry | None = None
+    ) -> None:
+        self.inner = inner
+        self._retrier = Retrier(policy, throttle, on_retry)
+        self._run = self._retrier.run
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first, over all calls so far."""
+        return self._retrier.retries
+
+    async def put_object(
+        self,
+        bucket: str,
+        key: str,
+        body: Body,
+        *,
+        attributes: ObjectAttributes = NO_ATTRIBUTES,
+        crc64nvme: int | None = None,
+    ) -> Written:
+        """Write the whole object; the same again is the same object."""
+        return await self._run(self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+
+    async def get_object(
+        self, bucket: str, key: str, into: memoryview, *, start: int | None = None, pin: Pin = UNPINNED
+    ) -> ObjectHead:
+        """Fill ``into``, from its beginning at each attempt."""
+        return await self._run(self.inner.get_object, bucket, key, into, start=start, pin=pin)
+
+    async def head_object(self, bucket: str, key: str, *, pin: Pin = UNPINNED) -> ObjectHead:
+        """Return what the store tells about the object."""
+        return await self._run(self.inner.head_object, bucket, key, pin=pin)
+
+    async def copy_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        source_bucket: str,
+        source_key: str,
+        pin: Pin = UNPINNED,
+        attributes: ObjectAttributes | None = None,
+        tagging: bool = False,
+    ) -> Written:
+        """Copy on the server; the same again is the same object."""
+        return await self._run(
+            self.inner.copy_object,
+            bucket,
+            key,
+            source_bucket=source_bucket,
+            source_key=source_key,
+            pin=pin,
+            attributes=attributes,
+            tagging=tagging,
+        )
+
+    async def delete_object(self, bucket: str, key: str, *, version_id: str | None = None, if_match: str = "") -> None:
+        """Remove the key, or one version of it."""
+        await self._run(self.inner.delete_object, bucket, key, version_id=version_id, if_match=if_match)
+
+    async def delete_objects(self, bucket: str, keys: list[DeleteKey]) -> dict[int, DeleteError]:
+        """Remove up to 1,000 keys; those whose own answer is transient are sent again, and only those."""
+        waiting: Sequence[int] = range(len(keys))
+        failed: dict[int, DeleteError] = {}
+        left: dict[int, DeleteError] = {}
+
+        async def attempt() -> None:
+            nonlocal waiting, left
+            answers = await self.inner.delete_objects(bucket, [keys[index] for index in waiting])
+            named = {waiting[position]: error for position, error in answers.items()}
+            left = {index: error for index, error in named.items() if error.code in _TRANSIENT_CODES}
+            failed.update((index, error) for index, error in named.items() if index not in left)
+            waiting = sorted(left)
+            if left:
+                raise _bulk_error(bucket, left)
+
+        try:
+            await self._run(attempt)
+        except TransientError:
+            if not left:
+                raise
+        return failed | left
+
+    async def get_object_tags(
+        self, bucket: str, key: str, *, version_id: str | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the object's tags."""
+        return await self._run(self.inner.get_object_tags, bucket, key, version_id=version_id)
+
+    async def create_multipart_upload(
+        self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
+    ) -> str:
+        """Return the id of a new upload. A lost answer leaves one behind, which the sweep at the job's end finds."""
+        return await self._run(
+            self.inner.create_multipart_upload, bucket, key, attributes=attributes, checksum=checksum
+        )
+
+    async def upload_part(
+        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+    ) -> Written:
+        """Write one part; written again it replaces itself."""
+        return await self._run(self.inner.upload_part, bucket, key, upload_id, number, body, crc64nvme=crc64nvme)
+
+    async def upload_part_copy(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        source_bucket: str,
+        source_key: str,
+        start: int,
+        length: int,
+        pin: Pin = UNPINNED,
+    ) -> Written:
+        """Fill one part from a byte range of another object."""
+        return await self._run(
+            self.inner.upload_part_copy,
+            bucket,
+            key,
+            upload_id,
+            number,
+            source_bucket=source_bucket,
+            source_key=source_key,
+            start=start,
+            length=length,
+            pin=pin,
+        )
+
+    async def complete_multipart_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: list[PartReceipt],
+        *,
+        size: int,
+        crc64nvme: int | None = None,
+    ) -> Written:
+        """Join the parts. NoSuchUpload after a first attempt whose answer was lost may mean that it worked: HEAD decides."""
+        tried = False
+
+        async def attempt() -> Written:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                return await self.inner.complete_multipart_upload(
+                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme
+                )
+            except NotFound as error:
+                if not again or error.code != "NoSuchUpload":
+                    raise
+                head = await self.inner.head_object(bucket, key)
+                if not is_completed(head, parts, size=size, crc64nvme=crc64nvme):
+                    raise
+                return Written(head.etag, head.version_id, decode_crc(head.checksums.get("CRC64NVME", "")))
+
+        return await self._run(attempt)
+
+    async def abort_multipart_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """Give the upload up, with its parts."""
+        await self._run(self.inner.abort_multipart_upload, bucket, key, upload_id)
+
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[PartReceipt]:
+        """Return all parts that the store holds."""
+        return await self._run(self.inner.list_parts, bucket, key, upload_id)
+
+    async def list_multipart_uploads(
+        self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None
+    ) -> UploadPage:
+        """Return one page of the uploads in progress."""
+        return await self._run(self.inner.list_multipart_uploads, bucket, prefix=prefix, markers=markers)
+
+    async def list_objects(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        start_after: str = "",
+        token: str | None = None,
+        page_size: int = 1000,
+    ) -> ListPage:
+        """Return one page of current objects."""
+        return await self._run(
+            self.inner.list_objects,
+            bucket,
+            prefix=prefix,
+            delimiter=delimiter,
+            start_after=start_after,
+            token=token,
+            page_size=page_size,
+        )
+
+    async def list_object_versions(
+        self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
+    ) -> VersionPage:
+        """Return one page of all versions."""
+        return await self._run(
+            self.inner.list_object_versions, bucket, prefix=prefix, markers=markers, page_size=page_size
+        )
+
+    async def list_buckets(self) -> list[BucketEntry]:
+        """Return the buckets of the account."""
+        return await self._run(self.inner.list_buckets)
+
+    async def create_bucket(self, bucket: str, *, region: str | None = None) -> None:
+        """Create a bucket; that it is ours already, after a first attempt whose answer was lost, is our own success."""
+        tried = False
+
+        async def attempt() -> None:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                await self.inner.create_bucket(bucket, region=region)
+            except PermanentError as error:
+                if not again or error.code != "BucketAlreadyOwnedByYou":
+                    raise
+
+        await self._run(attempt)
+
+    async def delete_bucket(self, bucket: str) -> None:
+        """Remove an empty bucket; that it is gone, after a first attempt whose answer was lost, is our own success."""
+        tried = False
+
+        async def attempt() -> None:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                await self.inner.delete_bucket(bucket)
+            except NotFound:
+                if not again:
+                    raise
+
+        await self._run(attempt)
+
+    async def head_bucket(self, bucket: str) -> str:
+        """Return the bucket's region."""
+        return await self._run(self.inner.head_bucket, bucket)
+
+
+def is_completed(head: ObjectHead, parts: list[PartReceipt], *, size: int, crc64nvme: int | None) -> bool:
+    """Tell whether an object is the one that these parts make.
+
+    Its size must be the same, and its checksum where both are known, or else its ETag where the parts' ETags tell it: another
+    object of the same size may have been there before.
+    """
+    if head.size != size:
+        return False
+    stated = decode_crc(head.checksums.get("CRC64NVME", ""))
+    if stated is not None and crc64nvme is not None:
+        return stated == crc64nvme
+    expected = multipart_etag(parts)
+    return expected is None or head.etag.strip('"') == expected
+
+
+def multipart_etag(parts: list[PartReceipt]) -> str | None:
+    """Return the ETag (without quotes) that S3 gives to an object of these parts; None where they are no MD5 sums."""
+    digests = [_MD5_ETAG.match(part.etag) for part in parts]
+    if not all(digests):
+        return None
+    joined = b"".join(bytes.fromhex(match[1]) for match in digests if match)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def _bulk_error(bucket: str, left: dict[int, DeleteError]) -> TransientError:
+    codes = sorted({error.code for error in left.values()})
+    kind = Throttled if any(BY_CODE.get(code, (None, ""))[0] is Throttled for code in codes) else StoreUnavailable
+    return kind(f"DeleteObjects {bucket}: {len(left)} keys are not deleted ({', '.join(codes)})", code=codes[0])
