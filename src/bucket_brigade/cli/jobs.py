@@ -18,6 +18,7 @@ from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState, TransferOptions
+from bucket_brigade.model.transfer import JobId
 
 _RESUMABLE = (JobState.INTERRUPTED, JobState.PLANNED, JobState.RUNNING)
 
@@ -59,38 +60,42 @@ def read_request(path: str, defaults: TransferOptions) -> JobRequest:
 @click.command()
 @click.argument("job", required=False)
 @click.option("--retry-failed", is_flag=True, help="Try the objects that failed once more.")
+@click.option(
+    "--or-run", metavar="JOBFILE", help="Where no job is interrupted, run this one: for containers that restart."
+)
 @engine_options
 @output_options
 @common_options
 @click.pass_context
-def resume(ctx: click.Context, /, job: str | None, retry_failed: bool, **flags: Any) -> int:
+def resume(ctx: click.Context, /, job: str | None, retry_failed: bool, or_run: str | None, **flags: Any) -> int:
     """Go on with JOB (any unique beginning of its id), or with the newest interrupted one."""
-    from bucket_brigade.cli.running import run_submitted
+    from bucket_brigade.cli.running import run_request, run_submitted
 
     loaded = load(ctx)
     output = output_of(ctx, loaded, flags)
     command = functools.partial(resume_command, ctx)
+    request = read_request(or_run, loaded.settings.transfer) if or_run else None
 
     async def go_on(brigade: Brigade) -> int:
         job_id = job or newest_resumable(await brigade.jobs(), retry_failed=retry_failed)
-        return await run_submitted(brigade, job_id, output, command, retry_failed=retry_failed)
+        if job_id is not None:
+            return await run_submitted(brigade, job_id, output, command, retry_failed=retry_failed)
+        if request is not None:
+            return await run_request(brigade, request, output, command)
+        what = "interrupted, and none has failures" if retry_failed else "interrupted"
+        raise ConfigError(f"no job is {what}", remedy="`brigade jobs` lists them all.")
 
     return with_brigade(loaded.settings, go_on)
 
 
-def newest_resumable(statuses: list[JobStatus], *, retry_failed: bool) -> str:
-    """Return the id of the newest job that can go on: an interrupted one before any other.
-
-    Raises:
-        ConfigError: there is none.
-    """
+def newest_resumable(statuses: list[JobStatus], *, retry_failed: bool) -> JobId | None:
+    """Return the id of the newest job that can go on, or None: an interrupted one before any other."""
     wanted = (*_RESUMABLE, JobState.DONE_WITH_FAILURES) if retry_failed else _RESUMABLE
     for state in wanted:
         for status in statuses:
             if status.state is state:
                 return status.job.id
-    what = "interrupted, and none has failures" if retry_failed else "interrupted"
-    raise ConfigError(f"no job is {what}", remedy="`brigade jobs` lists them all.")
+    return None
 
 
 @click.command()
