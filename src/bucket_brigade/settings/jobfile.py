@@ -20,7 +20,7 @@ _TOP_RULES = {
     "layout": schema.Rule(choices=tuple(LayoutName)),
     "manifest_format": schema.Rule(choices=("auto", "csv", "csv-plain", "jsonl")),
 }
-_TEXTS = ("verb", "source", "target", "manifest", "manifest_format", "catalog", "layout")
+_TEXTS = ("verb", "source", "target", "version_id", "manifest", "manifest_format", "catalog", "layout")
 _SIZES = ("min_size", "max_size")
 _TIMES = ("modified_after", "modified_before")
 _RULES = "filters.rules"
@@ -33,6 +33,7 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     target: str = ""
     recursive: bool = False
+    version_id: str | None = None
     filters: Filters = Filters()
     options: TransferOptions | None = None
     layout: LayoutName = LayoutName.IDENTITY

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bucket_brigade.errors import ConfigError
-from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES
+from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_SINGLE_PUT_BYTES, MIB, MIN_PART_BYTES
 from bucket_brigade.settings.units import format_size, parse_duration, parse_size
 from bucket_brigade.settings.values import Secret
 
@@ -113,7 +113,7 @@ ENDPOINT_RULES: Mapping[str, Rule] = {
 TRANSFER_RULES: Mapping[str, Rule] = {
     "part_size_bytes": Rule(low=MIN_PART_BYTES, high=MAX_PART_BYTES),
     "multipart_threshold_bytes": Rule(low=1, high=MAX_SINGLE_PUT_BYTES),
-    "copy_limit_bytes": Rule(low=1, high=MAX_SINGLE_PUT_BYTES),
+    "copy_limit_bytes": Rule(low=MIB, high=MAX_SINGLE_PUT_BYTES),
 }
 ENGINE_RULES: Mapping[str, Rule] = {
     "concurrency": Rule(low=1, high=10_000),

@@ -112,7 +112,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_interval_s: float = 10.0
     planned_ahead: int = 64
     batch_size: int = 1000
-    max_batch_attempts: int = 5
+    max_batch_attempts: int = 10
     retry: RetrySettings = RetrySettings()
 
 

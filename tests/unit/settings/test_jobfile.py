@@ -32,6 +32,7 @@ def test_everything_a_job_file_can_say(tmp_path: Path) -> None:
         source = "s3://b/"
         target = "minio://c/p/"
         recursive = true
+        version_id = "v1"
         layout = "random"
         manifest = "objects.csv"
         manifest_format = "csv"
@@ -60,6 +61,7 @@ def test_everything_a_job_file_can_say(tmp_path: Path) -> None:
         source="s3://b/",
         target="minio://c/p/",
         recursive=True,
+        version_id="v1",
         layout=LayoutName.RANDOM,
         manifest="objects.csv",
         manifest_format="csv",
