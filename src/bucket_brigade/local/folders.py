@@ -11,12 +11,14 @@ class OpenFolder:
     """An open directory.
 
     Its descriptor is closed when nobody refers to this any more: a cache may forget a folder while transfers still work in it.
+    ``fresh`` says that we created it: nothing is in it but what this program put there.
     """
 
-    __slots__ = ("fd",)
+    __slots__ = ("fd", "fresh")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, fresh: bool = False) -> None:
         self.fd = fd
+        self.fresh = fresh
 
     def __del__(self, _close: Callable[[int], None] = os.close) -> None:
         _close(self.fd)

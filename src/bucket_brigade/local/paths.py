@@ -124,7 +124,7 @@ class TargetFolder:
     def _open_child(self, parent: OpenFolder, name: str, path: str) -> OpenFolder:
         try:
             created = _make_child(parent, name)
-            folder = OpenFolder(os.open(name.encode(), _OPEN_CHILD, dir_fd=parent.fd))
+            folder = OpenFolder(os.open(name.encode(), _OPEN_CHILD, dir_fd=parent.fd), fresh=created)
             self._filesystems.setdefault(os.fstat(folder.fd).st_dev, folder)
         except OSError as exc:
             _refuse_obstacle(parent, name, path)

@@ -51,7 +51,8 @@ def scan_tree(
     """Yield every regular file below ``root`` in key order, and in its place what can never be a transfer.
 
     Empty folders yield nothing, nor does what vanishes during the walk. The listings of the folders on the current path are
-    in memory, nothing else; a few dozen descriptors are open at most, and are closed with the generator (``close()`` it if it is given up).
+    in memory, nothing else; a few dozen descriptors are open at most, and are closed with the generator: ``close()`` it when
+    it is given up.
 
     Args:
         root: the folder; it may itself be a symbolic link.

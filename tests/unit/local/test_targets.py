@@ -117,6 +117,16 @@ def test_a_folder_is_not_replaced(
     assert files(root) == (["a/b"] if filled else [])
 
 
+@both_ways
+def test_a_folder_of_our_own_is_not_replaced_either(
+    root: Path, target: TargetFolder, commit: Callable[[TargetFolder, str], None]
+) -> None:
+    commit(target, "new/a/b")
+    with pytest.raises(BadKey, match="'new/a' is a folder"):
+        commit(target, "new/a")
+    assert files(root) == ["new/a/b"]
+
+
 def test_a_folder_that_appears_meanwhile_is_not_replaced(root: Path, target: TargetFolder) -> None:
     with TargetFile(target, "a", tag=TAG) as file:
         (root / "a").mkdir()
