@@ -14,7 +14,6 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
-
 from null_s3 import ACCESS_KEY, SECRET_KEY, NullS3, NullS3Error
 
 MIB = 1 << 20
