@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import open_store, parse_bucket
+from bucket_brigade.cli.locating import explaining, open_store, parse_bucket
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
 from bucket_brigade.cli.output import write_json
 from bucket_brigade.cli.terminal import confirm
@@ -32,7 +32,8 @@ def mb(ctx: click.Context, /, bucket: str, as_json: bool, **flags: Any) -> None:
     async def create(brigade: Brigade) -> None:
         store = await open_store(brigade, location, flags)
         region = flags.get("region") or settings.endpoints[location.endpoint].region
-        await store.create_bucket(location.bucket, region=region)
+        with explaining(location):
+            await store.create_bucket(location.bucket, region=region)
 
     with_brigade(settings, create)
     _tell({"created": str(location).rstrip("/")}, f"created {str(location).rstrip('/')}", as_json=as_json)
@@ -57,9 +58,11 @@ def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool
         from bucket_brigade.cli.emptying import empty_bucket
 
         store = await open_store(brigade, location, flags)
-        deleted = await empty_bucket(store, location.bucket) if force else 0
+        deleted = 0
         try:
-            await store.delete_bucket(location.bucket)
+            with explaining(location):
+                deleted = await empty_bucket(store, location.bucket) if force else 0
+                await store.delete_bucket(location.bucket)
         except PermanentError as error:
             if error.code != "BucketNotEmpty":
                 raise

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import open_store, parse_s3
+from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
@@ -43,9 +43,9 @@ def cat(ctx: click.Context, /, source: str, byte_range: str | None, version_id: 
 
     async def stream(brigade: Brigade) -> None:
         store = await open_store(brigade, location, flags)
-        await write_object(
-            store, location, byte_range, sys.stdout.buffer, range_bytes=transfer.part_size_bytes, ahead=ahead
-        )
+        out = sys.stdout.buffer
+        with explaining(location):
+            await write_object(store, location, byte_range, out, range_bytes=transfer.part_size_bytes, ahead=ahead)
 
     with_brigade(loaded.settings, stream)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 
 from bucket_brigade.errors import BrigadeError, JobFailed, NotSupported, PermanentError
+from bucket_brigade.s3.listing import iterate_objects, iterate_uploads, iterate_versions
 from bucket_brigade.s3.store import DeleteKey, Store
 
 _IN_FLIGHT = 8
@@ -36,27 +38,19 @@ async def _delete_versions(store: Store, bucket: str) -> int:
     return await _delete_all(store, bucket, _versions(store, bucket))
 
 
-async def _versions(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
-    markers: tuple[str, str] | None = None
-    while True:
-        page = await store.list_object_versions(bucket, markers=markers)
-        yield [DeleteKey(version.key, version.version_id) for version in page.versions]
-        if page.next_markers is None:
-            return
-        markers = page.next_markers
+async def _versions(store: Store, bucket: str) -> AsyncGenerator[list[DeleteKey]]:
+    async with contextlib.aclosing(iterate_versions(store, bucket)) as pages:
+        async for versions in pages:
+            yield [DeleteKey(version.key, version.version_id) for version in versions]
 
 
-async def _objects(store: Store, bucket: str) -> AsyncIterator[list[DeleteKey]]:
-    start_after, token = "", None
-    while True:
-        page = await store.list_objects(bucket, start_after=start_after, token=token)
-        yield [DeleteKey(listed.key) for listed in page.objects]
-        token = page.next_token
-        if token is None:
-            return
+async def _objects(store: Store, bucket: str) -> AsyncGenerator[list[DeleteKey]]:
+    async with contextlib.aclosing(iterate_objects(store, bucket)) as pages:
+        async for page in pages:
+            yield [DeleteKey(listed.key) for listed in page.objects]
 
 
-async def _delete_all(store: Store, bucket: str, pages: AsyncIterator[list[DeleteKey]]) -> int:
+async def _delete_all(store: Store, bucket: str, pages: AsyncGenerator[list[DeleteKey]]) -> int:
     deleted = 0
     refused: list[str] = []
     room = asyncio.Semaphore(_IN_FLIGHT)
@@ -70,7 +64,7 @@ async def _delete_all(store: Store, bucket: str, pages: AsyncIterator[list[Delet
         deleted += len(keys) - len(errors)
         refused.extend(f"{keys[index].key} ({error.code})" for index, error in errors.items())
 
-    async with asyncio.TaskGroup() as group:
+    async with contextlib.aclosing(pages), asyncio.TaskGroup() as group:
         async for page in pages:
             for start in range(0, len(page), _BATCH):
                 await room.acquire()
@@ -87,7 +81,7 @@ def _not_all(bucket: str, refused: list[str]) -> BrigadeError:
 
 
 async def _abort_uploads(store: Store, bucket: str) -> None:
-    from bucket_brigade.cli.uploads import iterate_uploads
-
-    async for upload in iterate_uploads(store, bucket):
-        await store.abort_multipart_upload(bucket, upload.key, upload.upload_id)
+    async with contextlib.aclosing(iterate_uploads(store, bucket)) as pages:
+        async for uploads in pages:
+            for upload in uploads:
+                await store.abort_multipart_upload(bucket, upload.key, upload.upload_id)

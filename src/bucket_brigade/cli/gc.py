@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import open_store, parse_s3
+from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.text import printable
-from bucket_brigade.cli.uploads import iterate_uploads
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState
 from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.listing import iterate_uploads
 from bucket_brigade.s3.store import OpenUpload, Store
 from bucket_brigade.settings.units import format_duration, format_time, parse_duration
 
@@ -50,7 +51,8 @@ def gc(
     async def collect(brigade: Brigade) -> tuple[int, int]:
         store = await open_store(brigade, where, flags)
         live = [] if include_live else [status for status in await brigade.jobs() if status.state not in _OVER]
-        return await sweep(store, where, live, before_ns=before_ns, abort=yes, as_json=as_json)
+        with explaining(where):
+            return await sweep(store, where, live, before_ns=before_ns, abort=yes, as_json=as_json)
 
     found, kept = with_brigade(settings, collect)
     if not as_json:
@@ -70,17 +72,16 @@ async def sweep(
     """
     found = kept = 0
     with Lines() as lines:
-        async for uploads in _chunks(iterate_uploads(store, where.bucket, where.key)):
-            old = [upload for upload in uploads if upload.initiated_ns <= before_ns]
-            mine = [upload for upload in old if not any(may_need(status, where.bucket, upload) for status in live)]
-            kept += len(old) - len(mine)
-            found += len(mine)
-            if abort:
-                async with asyncio.TaskGroup() as group:
-                    for upload in mine:
-                        group.create_task(store.abort_multipart_upload(where.bucket, upload.key, upload.upload_id))
-            for upload in mine:
-                _tell(lines, where, upload, aborted=abort, as_json=as_json)
+        async with contextlib.aclosing(iterate_uploads(store, where.bucket, prefix=where.key)) as pages:
+            async for uploads in pages:
+                old = [upload for upload in uploads if upload.initiated_ns <= before_ns]
+                mine = [upload for upload in old if not any(may_need(status, where.bucket, upload) for status in live)]
+                kept += len(old) - len(mine)
+                found += len(mine)
+                if abort:
+                    await _abort_all(store, where.bucket, mine)
+                for upload in mine:
+                    _tell(lines, where, upload, aborted=abort, as_json=as_json)
     return found, kept
 
 
@@ -99,14 +100,16 @@ def may_need(status: JobStatus, bucket: str, upload: OpenUpload) -> bool:
     )
 
 
-async def _chunks(uploads: AsyncIterator[OpenUpload]) -> AsyncIterator[list[OpenUpload]]:
-    chunk: list[OpenUpload] = []
-    async for upload in uploads:
-        chunk.append(upload)
-        if len(chunk) == _IN_FLIGHT:
-            yield chunk
-            chunk = []
-    yield chunk
+async def _abort_all(store: Store, bucket: str, uploads: Sequence[OpenUpload]) -> None:
+    room = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def abort(upload: OpenUpload) -> None:
+        async with room:
+            await store.abort_multipart_upload(bucket, upload.key, upload.upload_id)
+
+    async with asyncio.TaskGroup() as group:
+        for upload in uploads:
+            group.create_task(abort(upload))
 
 
 def _tell(lines: Lines, where: S3Location, upload: OpenUpload, *, aborted: bool, as_json: bool) -> None:

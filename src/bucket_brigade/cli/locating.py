@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bucket_brigade.cli.attributes import endpoint_overrides
-from bucket_brigade.errors import ConfigError
+from bucket_brigade.errors import AccessDenied, ConfigError, NotFound
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.store import Store
@@ -49,3 +50,18 @@ def parse_bucket(text: str, settings: Settings) -> S3Location:
 async def open_store(brigade: Brigade, location: S3Location, flags: Mapping[str, Any]) -> Store:
     """Return the store of the location's endpoint, as the flags change it."""
     return await brigade.store(location.endpoint, endpoint_overrides(flags))
+
+
+@contextlib.contextmanager
+def explaining(location: S3Location) -> Iterator[None]:
+    """Turn what a store says about a missing bucket or key, or refused credentials, into the error of a wrong input.
+
+    Raises:
+        ConfigError: NotFound and AccessDenied from the block, with what to do.
+    """
+    from bucket_brigade.jobs.preflight import explained
+
+    try:
+        yield
+    except (NotFound, AccessDenied) as error:
+        raise explained(error, location.endpoint, location.bucket, location.key) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,15 +11,16 @@ import click
 
 from bucket_brigade.cli.catalogs import local_catalog
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import open_store, parse_s3
+from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.ls_lines import Listing, Row
 from bucket_brigade.cli.options import common_options, endpoint_options
 from bucket_brigade.cli.output import Lines
-from bucket_brigade.errors import ConfigError, StoreUnavailable
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import Rule
 from bucket_brigade.model.location import S3Location
-from bucket_brigade.s3.store import ListPage, Store
+from bucket_brigade.s3.listing import Listing as CheckedListing
+from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.values import Settings
 
 
@@ -59,13 +61,12 @@ async def _show(
         return
     where = parse_s3(text or "s3://", settings, recursive=flags["recursive"])
     store = await open_store(brigade, where, flags)
-    if not where.bucket:
-        listing.buckets(await store.list_buckets())
-        return
-    if flags["logical"]:
-        await _show_logical(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
-    else:
-        await _show_stored(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
+    with explaining(where):
+        if not where.bucket:
+            listing.buckets(await store.list_buckets())
+            return
+        show = _show_logical if flags["logical"] else _show_stored
+        await show(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
     if where.key and not (listing.totals.objects or listing.prefixes):
         raise ConfigError(
             f"there is nothing at {where}", remedy=f"`brigade ls {where.endpoint}://{where.bucket}/` shows what is."
@@ -77,14 +78,17 @@ async def _show_stored(store: Store, where: S3Location, listing: Listing, *, rec
     whole_tree = recursive or bool(where.pattern)
     cut = 0 if whole_tree else where.key.rfind("/") + 1
     matches = _matcher(where)
-
-    def show(page: ListPage) -> None:
-        listing.folders(prefix[cut:] for prefix in page.prefixes)
-        listing.rows(
-            Row(o.key[cut:], o.size, o.modified_ns, "", o.etag, o.storage_class) for o in page.objects if matches(o.key)
-        )
-
-    await for_each_page(store, where, show, delimiter="" if whole_tree else "/", page_size=page_size)
+    delimiter = "" if whole_tree else "/"
+    pages = CheckedListing(store, where.bucket, prefix=where.key, delimiter=delimiter, page_size=page_size).pages()
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            await asyncio.sleep(0)  # lets the request for the next page go out before this one is written
+            listing.folders(prefix[cut:] for prefix in page.prefixes)
+            listing.rows(
+                Row(o.key[cut:], o.size, o.modified_ns, "", o.etag, o.storage_class)
+                for o in page.objects
+                if matches(o.key)
+            )
 
 
 async def _show_logical(store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int) -> None:
@@ -93,15 +97,15 @@ async def _show_logical(store: Store, where: S3Location, listing: Listing, *, re
 
     layout = HashedLayout()
     levels = _Levels("", recursive=recursive)
-
-    def show(page: ListPage) -> None:
-        rows = (
-            Row(layout.logical_of(where.key, o.key) or o.key, o.size, o.modified_ns, o.key, o.etag, o.storage_class)
-            for o in page.objects
-        )
-        listing.rows(levels.keep(rows))
-
-    await for_each_page(store, where, show, delimiter="", page_size=page_size)
+    pages = CheckedListing(store, where.bucket, prefix=where.key, page_size=page_size).pages()
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            await asyncio.sleep(0)
+            rows = (
+                Row(layout.logical_of(where.key, o.key) or o.key, o.size, o.modified_ns, o.key, o.etag, o.storage_class)
+                for o in page.objects
+            )
+            listing.rows(levels.keep(rows))
     listing.folders(sorted(levels.folders))
 
 
@@ -156,31 +160,3 @@ def _matcher(where: S3Location) -> Callable[[str], bool]:
     root = len(where.key)
     accepts = compile_rules((Rule(False, "*"), Rule(True, where.pattern)))
     return lambda key: accepts(key[root:])
-
-
-async def for_each_page(
-    store: Store, where: S3Location, show: Callable[[ListPage], None], *, delimiter: str, page_size: int
-) -> None:
-    """Call ``show`` with each page of a listing; the next one is asked for before this one is shown.
-
-    Raises:
-        StoreUnavailable: the store gives the same continuation token again, so the listing would never end.
-    """
-
-    async def fetch(token: str | None) -> ListPage:
-        return await store.list_objects(
-            where.bucket, prefix=where.key, delimiter=delimiter, token=token, page_size=page_size
-        )
-
-    token: str | None = None
-    page = await fetch(None)
-    while page.next_token is not None:
-        if page.next_token == token:
-            raise StoreUnavailable(f"the listing of {where} does not advance", code="ListingLoops")
-        token = page.next_token
-        async with asyncio.TaskGroup() as group:
-            coming = group.create_task(fetch(token))
-            await asyncio.sleep(0)  # lets the request go out
-            show(page)
-        page = coming.result()
-    show(page)

@@ -13,10 +13,10 @@ from bucket_brigade.cli.cat import parse_range, write_object
 from bucket_brigade.cli.emptying import empty_bucket
 from bucket_brigade.cli.gc import may_need, sweep
 from bucket_brigade.cli.lookup import compute
-from bucket_brigade.cli.ls import _show_logical, _show_stored, for_each_page
+from bucket_brigade.cli.ls import _show_logical, _show_stored
 from bucket_brigade.cli.ls_lines import Listing
 from bucket_brigade.cli.output import Lines
-from bucket_brigade.errors import ChecksumMismatch, ConfigError, JobFailed, NotFound, StoreUnavailable
+from bucket_brigade.errors import ChecksumMismatch, ConfigError, JobFailed, NotFound, PlanError
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState
 from bucket_brigade.model.location import S3Location
@@ -178,13 +178,13 @@ async def test_no_key_can_forge_a_line(capfd: pytest.CaptureFixture[str]) -> Non
     assert (await listed(await store_with("a\n\x1b[2Jb"), "", capfd))[0].endswith("a\\x0a\\x1b[2Jb")
 
 
-async def test_a_listing_that_does_not_advance_ends_with_an_error() -> None:
+async def test_a_listing_that_does_not_advance_ends_with_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     class Looping(MemoryStore):
         async def list_objects(self, bucket: str, **arguments: object) -> ListPage:
             return ListPage([], [], "again")
 
-    with pytest.raises(StoreUnavailable, match="advance"):
-        await for_each_page(Looping("b"), S3Location(bucket="b"), lambda _: None, delimiter="", page_size=1)
+    with pytest.raises(PlanError):
+        await listed(Looping("b"), "", capfd)
 
 
 # --- rb --force ------------------------------------------------------------------------------------------------------
