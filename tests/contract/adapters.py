@@ -43,8 +43,20 @@ async def open_through_client(endpoint: EndpointSettings) -> AsyncIterator[Store
         yield ClientStore(client, endpoint)
 
 
+@contextlib.asynccontextmanager
+async def open_through_lane(endpoint: EndpointSettings) -> AsyncIterator[Store]:
+    from bucket_brigade.s3.client import ClientStore
+    from bucket_brigade.s3.lane import lane_supports, open_lane
+    from bucket_brigade.s3.session import open_client
+
+    async with open_client(endpoint, max_connections=32) as client:
+        assert lane_supports(client) is None
+        async with open_lane(endpoint, client, ClientStore(client, endpoint), max_connections=32) as lane:
+            yield lane
+
+
 SERVERS = ("moto", "ministack", "ministack_tls", "rclone", "rclone_tls")
-WAYS: dict[str, OpenStore] = {"client": open_through_client}
+WAYS: dict[str, OpenStore] = {"client": open_through_client, "lane": open_through_lane}
 ADAPTERS = [
     Adapter("memory", None, open_memory),
     *(Adapter(f"{way}-{server}", server, opens) for way, opens in WAYS.items() for server in SERVERS),

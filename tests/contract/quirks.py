@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum
 
 import pytest
@@ -20,33 +21,31 @@ class Quirk(Enum):
 
     # who asks
     CHECKS_NO_SIGNATURE = "a wrong secret key is accepted"
-    KNOWS_NO_REGIONS = "every bucket is in the one region, or in none"
+    KNOWS_NO_REGIONS = "the region of a bucket is not told"
+    REDIRECTS_TO_REGIONS = "the head of a bucket in another region is a redirect that names the region, as on AWS"
     # checksums
     TRUSTS_ANY_CHECKSUM = "a body whose CRC64NVME is wrong is stored"
     TRUSTS_ANY_CHECKSUM_OF_PARTS = "a part whose CRC64NVME is wrong is stored"
     TRUSTS_ANY_CHECKSUM_OF_UPLOADS = "an upload is completed whose CRC64NVME is wrong"
     STATES_NO_CHECKSUM = "a head holds no CRC64NVME"
     RECEIPT_WITHOUT_CHECKSUM = "the receipt of a write holds no CRC64NVME"
-    STATES_NO_CHECKSUM_OF_UPLOADS = "the head of an object from parts holds no CRC64NVME"
+    STATES_NO_CHECKSUM_OF_UPLOADS = "the head of an object from parts holds no CRC64NVME of the whole"
     # conditions
-    IGNORES_IF_MATCH = "a read whose If-Match is false is answered"
     IGNORES_COPY_SOURCE_IF_MATCH = "a copy whose source has changed is made"
     IGNORES_PART_SOURCE_IF_MATCH = "a part is copied from a source that has changed"
     DELETES_REGARDLESS_OF_ETAG = "DeleteObject ignores If-Match"
     DELETES_MANY_REGARDLESS_OF_ETAG = "DeleteObjects ignores the ETags of its keys"
     # objects
+    RANGES_WITH_200 = "a range is answered with 200 and a Content-Range"
     TAKES_ANY_KEY_LENGTH = "a key of more than 1,024 bytes is stored"
-    FORGETS_CONTENT_HEADERS = "content encoding, disposition, language or cache control are lost"
-    MERGES_METADATA_OF_COPIES = "a copy that replaces metadata keeps those of its source too"
+    ADDS_MTIME_TO_COPIES = "a copy has the metadata mtime too, and never loses those of its source"
     NO_TAGS = "tags are neither kept nor given"
     COUNTS_NO_TAGS = "a head does not tell how many tags there are"
     NO_VERSIONS = "buckets keep no versions"
-    LISTS_OUT_OF_ORDER = "keys are listed in another order than that of their bytes"
     # multipart uploads
-    REFUSES_PARTS_OUT_OF_ORDER = "parts must come by number, each once"
-    FORGETS_ATTRIBUTES_OF_UPLOADS = "the content type of a multipart upload is lost"
-    LISTS_NO_PARTS = "ListParts is missing"
-    LISTS_NO_UPLOADS = "ListMultipartUploads is missing"
+    REFUSES_TO_REPLACE_PARTS = "a part that was written cannot be written again"
+    FAILS_ON_UNKNOWN_UPLOADS = "a part of an unknown upload, and its completion, is a 500"
+    RENAMES_JOINED_ETAG = "the receipt of Complete has another ETag than the object"
     COPIES_NO_PARTS = "UploadPartCopy is missing"
     TAKES_SMALL_PARTS = "parts below 5 MiB are joined"
     TRUSTS_ANY_SIZE = "MpuObjectSize is ignored"
@@ -55,36 +54,136 @@ class Quirk(Enum):
 
 _QUIRKS: dict[str, set[Quirk]] = {
     "memory": set(),
-    "moto": {Quirk.CHECKS_NO_SIGNATURE},
-    "ministack": set(),
-    "rclone": set(),
+    "moto": {
+        Quirk.CHECKS_NO_SIGNATURE,
+        Quirk.TRUSTS_ANY_CHECKSUM,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_PARTS,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
+        Quirk.IGNORES_COPY_SOURCE_IF_MATCH,
+        Quirk.IGNORES_PART_SOURCE_IF_MATCH,
+        Quirk.DELETES_MANY_REGARDLESS_OF_ETAG,
+        Quirk.TAKES_ANY_KEY_LENGTH,
+        Quirk.FAILS_ON_UNKNOWN_UPLOADS,
+        Quirk.TRUSTS_ANY_SIZE,
+    },
+    "ministack": {
+        Quirk.REDIRECTS_TO_REGIONS,
+        Quirk.RECEIPT_WITHOUT_CHECKSUM,
+        # It keeps a checksum of the parts' checksums, so the adapters do not send it the one of the whole.
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
+        Quirk.STATES_NO_CHECKSUM_OF_UPLOADS,
+        Quirk.TAKES_ANY_KEY_LENGTH,
+        Quirk.COUNTS_NO_TAGS,
+        Quirk.TAKES_SMALL_PARTS,
+    },
+    "rclone": {
+        Quirk.KNOWS_NO_REGIONS,
+        Quirk.TRUSTS_ANY_CHECKSUM,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_PARTS,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
+        Quirk.RECEIPT_WITHOUT_CHECKSUM,
+        Quirk.STATES_NO_CHECKSUM_OF_UPLOADS,
+        Quirk.IGNORES_COPY_SOURCE_IF_MATCH,
+        Quirk.DELETES_REGARDLESS_OF_ETAG,
+        Quirk.DELETES_MANY_REGARDLESS_OF_ETAG,
+        Quirk.RANGES_WITH_200,
+        Quirk.ADDS_MTIME_TO_COPIES,
+        Quirk.NO_TAGS,
+        Quirk.NO_VERSIONS,
+        Quirk.REFUSES_TO_REPLACE_PARTS,
+        Quirk.RENAMES_JOINED_ETAG,
+        Quirk.COPIES_NO_PARTS,
+        Quirk.TAKES_SMALL_PARTS,
+        Quirk.TRUSTS_ANY_SIZE,
+    },
 }
 
 
-_REFUSED_KEYS: dict[str, set[str]] = {
-    "memory": set(),
-    "moto": set(),
-    "ministack": set(),
-    "rclone": set(),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyQuirks:
+    """What becomes of the awkward keys, by the names of the samples.
+
+    Attributes:
+        refused: cannot be written.
+        altered: become another key, or one with another sample, without a word.
+        uncopyable: cannot be the source of a copy.
+    """
+
+    refused: frozenset[str] = frozenset()
+    altered: frozenset[str] = frozenset()
+    uncopyable: frozenset[str] = frozenset()
+
+
+_KEY_QUIRKS = {
+    "memory": KeyQuirks(),
+    "moto": KeyQuirks(refused=frozenset({"crlf", "newline", "newline-ends"})),
+    "ministack": KeyQuirks(),
+    "rclone": KeyQuirks(
+        refused=frozenset(
+            {
+                # Empty components, "." and "..": its keys are paths.
+                "absolute",
+                "deep-empty",
+                "dot-component",
+                "dot-component-ends",
+                "dotdot-component",
+                "dotdot-ends",
+                "dotdot-leads",
+                "dotdot-leads-deep",
+                "dotdot-slash",
+                "double-slash",
+                "leading-double-slash",
+                "leading-slash",
+                "leading-triple-slash",
+                "like-a-url",
+                "like-an-s3-url",
+                "only-dot",
+                "only-dotdot",
+                "only-slash",
+                "only-two-slashes",
+                "slash-dot-slash",
+                "slash-dotdot-slash",
+                "triple-slash",
+            }
+        ),
+        altered=frozenset(
+            {
+                "trailing-slash",
+                "trailing-double-slash",
+                # Unicode is normalized: of two names for one text the later write wins.
+                "accent-order-a",
+                "accent-order-b",
+                "a-ring",
+                "angstrom-sign",
+                "hangul-nfc",
+                "hangul-nfd",
+                "latin-nfc",
+                "latin-nfd",
+            }
+        ),
+        # Headers are limited, and the name of the source is one.
+        uncopyable=frozenset(
+            {"1024-bytes-two-byte", "1024-bytes-three-byte", "1024-bytes-four-byte", "1024-bytes-escaped"}
+        ),
+    ),
 }
-"""The names of the samples that a server refuses to store, or stores as something else."""
 
 
 class Quirks(frozenset[Quirk]):
     """The quirks of one server.
 
     Attributes:
-        refused_keys: which of the awkward keys it cannot hold, by name.
+        keys: what it does with awkward keys.
     """
 
-    refused_keys: frozenset[str]
+    keys: KeyQuirks
 
     @classmethod
     def of(cls, server: str) -> Quirks:
         """Return the quirks of a server; over TLS it has the same ones."""
         product = server.removesuffix("-tls")
         quirks = cls(_QUIRKS[product])
-        quirks.refused_keys = frozenset(_REFUSED_KEYS[product])
+        quirks.keys = _KEY_QUIRKS[product]
         return quirks
 
     def refused(

@@ -8,7 +8,6 @@ import pytest_asyncio
 from bucket_brigade.errors import NotFound
 from bucket_brigade.s3.store import ListPage, Store
 from tests.contract.actions import list_all
-from tests.contract.quirks import Quirk, Quirks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,15 +22,10 @@ async def filled(store: Store, bucket: str) -> str:
     return bucket
 
 
-async def test_keys_come_in_the_order_of_their_bytes(store: Store, filled: str, quirks: Quirks) -> None:
+async def test_keys_come_in_the_order_of_their_bytes(store: Store, filled: str) -> None:
     page = await store.list_objects(filled)
 
-    listed = [entry.key for entry in page.objects]
-    if Quirk.LISTS_OUT_OF_ORDER in quirks:
-        assert listed != KEYS
-        assert sorted(listed) == KEYS
-    else:
-        assert listed == KEYS
+    assert [entry.key for entry in page.objects] == KEYS
     assert (page.prefixes, page.next_token) == ([], None)
 
 
@@ -65,10 +59,10 @@ async def test_prefix_is_any_beginning_of_a_key(store: Store, filled: str, prefi
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 9, 10, 1000])
-async def test_pages_hold_every_key_once(store: Store, filled: str, quirks: Quirks, page_size: int) -> None:
+async def test_pages_hold_every_key_once(store: Store, filled: str, page_size: int) -> None:
     listed = [entry.key for entry in await list_all(store, filled, page_size=page_size)]
 
-    assert (sorted(listed) if Quirk.LISTS_OUT_OF_ORDER in quirks else listed) == KEYS
+    assert listed == KEYS
 
 
 async def test_page_is_no_longer_than_asked_for(store: Store, filled: str) -> None:
@@ -78,19 +72,16 @@ async def test_page_is_no_longer_than_asked_for(store: Store, filled: str) -> No
     assert page.next_token is not None
 
 
-async def test_delimiter_groups_what_is_below_a_folder(store: Store, filled: str, quirks: Quirks) -> None:
+async def test_delimiter_groups_what_is_below_a_folder(store: Store, filled: str) -> None:
     top = await store.list_objects(filled, delimiter="/")
     below = await store.list_objects(filled, delimiter="/", prefix="a/")
 
-    objects, prefixes = [entry.key for entry in top.objects], top.prefixes
-    if Quirk.LISTS_OUT_OF_ORDER in quirks:
-        objects, prefixes = sorted(objects), sorted(prefixes)
-    assert objects == ["b", "\uff5e", "\U0001f600"]
-    assert prefixes == ["a/", "c/", "d d/", "\u00e9/"]
+    assert [entry.key for entry in top.objects] == ["b", "\uff5e", "\U0001f600"]
+    assert top.prefixes == ["a/", "c/", "d d/", "\u00e9/"]
     assert ([entry.key for entry in below.objects], below.prefixes) == (["a/1", "a/2"], ["a/b/"])
 
 
-async def test_folders_and_keys_share_the_pages(store: Store, filled: str, quirks: Quirks) -> None:
+async def test_folders_and_keys_share_the_pages(store: Store, filled: str) -> None:
     found: list[str] = []
     page = await store.list_objects(filled, delimiter="/", page_size=2)
     found += [entry.key for entry in page.objects] + page.prefixes
@@ -103,22 +94,16 @@ async def test_folders_and_keys_share_the_pages(store: Store, filled: str, quirk
 
 
 @pytest.mark.parametrize("start_after", ["a", "a/1", "a/b/3", "a/zzz", "b", "d d/6+%", "\uff5e", "\U0001f600", "zzz"])
-async def test_listing_starts_after_a_key_that_need_not_exist(
-    store: Store, filled: str, quirks: Quirks, start_after: str
-) -> None:
+async def test_listing_starts_after_a_key_that_need_not_exist(store: Store, filled: str, start_after: str) -> None:
     listed = [entry.key for entry in await list_all(store, filled, start_after=start_after)]
 
-    if Quirk.LISTS_OUT_OF_ORDER in quirks:
-        assert {key for key in KEYS if key > start_after} <= set(KEYS)
-    else:
-        assert listed == [key for key in KEYS if key > start_after]
+    assert listed == [key for key in KEYS if key > start_after]
 
 
-async def test_start_after_works_on_every_page(store: Store, filled: str, quirks: Quirks) -> None:
+async def test_start_after_works_on_every_page(store: Store, filled: str) -> None:
     listed = [entry.key for entry in await list_all(store, filled, start_after="a/2", page_size=2)]
 
-    if Quirk.LISTS_OUT_OF_ORDER not in quirks:
-        assert listed == KEYS[2:]
+    assert listed == KEYS[2:]
 
 
 async def test_more_than_one_full_page(store: Store, bucket: str) -> None:
