@@ -234,7 +234,6 @@ class AnswerReader:
 
     def _read_body(self, raw: bytes, end: int, parser: HttpResponseParser) -> bool:
         answer = self.answer
-        answer.keep_alive = parser.should_keep_alive()
         if self._no_body or answer.status in (_NO_CONTENT, _NOT_MODIFIED):
             # httptools does not know that it was a HEAD; what follows would be an answer that nobody asked for.
             return self._finish(surplus=self._filled > end)
@@ -344,4 +343,8 @@ def _parse_head(raw: bytes) -> tuple[Answer, HttpResponseParser]:
     if not 100 <= answer.status <= 599:
         message = "the answer has no status"
         raise Garbled(message)
+    # httptools has forgotten it by now where the message ends with its head, as a 204 does.
+    answer.keep_alive = parser.get_http_version() == "1.1"
+    if b"connection" in answer.headers:
+        answer.keep_alive = b"close" not in answer.headers[b"connection"].lower() and answer.keep_alive
     return answer, parser

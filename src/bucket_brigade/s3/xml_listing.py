@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
 from bucket_brigade.s3.store import ListedObject, ListPage
+from bucket_brigade.s3.urls import decode_key
 from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
 _OTHERS = (
@@ -84,22 +84,13 @@ def _swept(document: bytes) -> ListPage | None:
         ListedObject(
             decode(row[_KEY]),
             int(row[_SIZE]),
-            row[_ETAG],
+            quoted(row[_ETAG]),
             iso_to_ns(row[_MODIFIED]),
             row[_CLASS] or "STANDARD",
         )
         for row in found
     ]
     return ListPage(objects, [decode(prefix) for prefix in prefixes], _next_token(truncated[0], "".join(tokens)))
-
-
-def decode_key(encoded: str) -> str:
-    """Return the key that ``encoding-type=url`` wrote: ``+`` is a space, and the bytes are UTF-8."""
-    if "+" in encoded:
-        encoded = encoded.replace("+", " ")
-    if "%" not in encoded:
-        return encoded
-    return unquote_to_bytes(encoded).decode("utf-8", "surrogateescape")
 
 
 def _unescaped(text: str) -> str:
@@ -138,7 +129,7 @@ def _parsed(root: Element) -> ListPage:
         ListedObject(
             decode(entry.get("Key")),
             int(entry.get("Size")),
-            entry.get("ETag").strip(),
+            quoted(entry.get("ETag").strip()),
             iso_to_ns(entry.get("LastModified").strip()),
             entry.get("StorageClass").strip() or "STANDARD",
         )
@@ -148,6 +139,11 @@ def _parsed(root: Element) -> ListPage:
     return ListPage(
         objects, prefixes, _next_token(root.get("IsTruncated").strip().lower(), root.get("NextContinuationToken"))
     )
+
+
+def quoted(etag: str) -> str:
+    """Return an ETag with its quotes, which rclone leaves out in listings; empty stays empty."""
+    return etag if not etag or etag[-1] == '"' else f'"{etag}"'
 
 
 # --- dates -------------------------------------------------------------------------------------------------------------
