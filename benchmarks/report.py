@@ -12,6 +12,12 @@ from commands import Kind, Peer
 from harness import Run
 from rows import MEMORY_GOAL_BYTES, ROWS, VERSION_GOAL_S, Row
 
+CUT = 5
+"""Longest bar of the chart, as ratio."""
+
+COLORS = {"brigade": "#d62728", "s5cmd": "#1f5f99", "rclone": "#7fb1dd", "obstore": "#4d7c3a", "crt": "#a9cf8f"}
+"""What the chart shows: programs in blue, library scripts in green. The others are beyond its edge."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -174,37 +180,38 @@ def draw_chart(path: Path, cells: Cells, peers: Sequence[Peer], title: str) -> N
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    rows = [
-        row
-        for row in ROWS
-        if row.name not in ("one", "version") and any((row.name, peer.name) in cells for peer in peers)
-    ]
-    shown = [peer for peer in peers if peer.name not in ("aws-cli", "aioboto3")]
-    rivals = [peer.name for peer in shown if peer.kind is not Kind.OURS]
+    drawn = {row for row, _ in cells} - {"one", "version"}
+    rows = [row for row in ROWS if row.name in drawn]
+    shown = [peer for peer in peers if peer.name in COLORS]
     if not rows:
         return
-    figure, axes = plt.subplots(1, 2, figsize=(11, 0.75 * len(rows) + 1.5), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.85 * len(rows) + 1.5), sharey=True, layout="constrained")
     height = 0.8 / len(shown)
     for axis, measure, label in zip(axes, ("cpu_s", "wall_s"), ("CPU", "wall time"), strict=True):
         for place, peer in enumerate(shown):
             points = [
-                (number + place * height, getattr(cells[row.name, peer.name], measure) / reference)
+                (number + place * height, ratio)
                 for number, row in enumerate(rows)
-                if (row.name, peer.name) in cells
-                and not cells[row.name, peer.name].error
-                and (reference := best(cells, row.name, rivals, measure))
+                if (ratio := _relative(cells, row.name, peer, shown, measure)) is not None
             ]
-            color = "#d62728" if peer.kind is Kind.OURS else plt.cm.Greys(0.35 + 0.5 * place / len(shown))
-            axis.barh(
-                [at for at, _ in points], [min(value, 5) for _, value in points], height, label=peer.name, color=color
-            )
+            widths = [min(ratio, CUT) for _, ratio in points]
+            bars = axis.barh([at for at, _ in points], widths, height, label=peer.name, color=COLORS[peer.name])
+            axis.bar_label(bars, [f"{ratio:.2f}" for _, ratio in points], padding=2, fontsize=6)
         axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
-        axis.set_xlabel(f"{label}, 1 = the best other (cut at 5)")
+        axis.set_xlim(0, CUT + 0.4)
+        axis.set_xlabel(f"{label}; 1 = the best other; bars cut at {CUT}; less is better")
     axes[0].set_yticks(
         [number + height * (len(shown) - 1) / 2 for number in range(len(rows))], [row.title for row in rows]
     )
     axes[0].invert_yaxis()
-    axes[1].legend(loc="lower right", fontsize="small")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize="small", frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _relative(cells: Cells, row: str, peer: Peer, shown: Sequence[Peer], measure: str) -> float | None:
+    cell = cells.get((row, peer.name))
+    reference = best(cells, row, [other.name for other in shown if other.kind is not Kind.OURS], measure)
+    return getattr(cell, measure) / reference if cell and not cell.error and reference else None
