@@ -52,7 +52,7 @@ def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool
     settings = load(ctx).settings
     location = parse_bucket(bucket, settings)
     if force and not yes:
-        confirm(f"delete {str(location).rstrip('/')} with everything in it, all versions included")
+        confirm(f"delete {location} and the bucket itself, with all versions")
 
     async def remove(brigade: Brigade) -> int:
         from bucket_brigade.cli.emptying import empty_bucket

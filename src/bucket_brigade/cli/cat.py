@@ -83,6 +83,9 @@ async def write_object(
     whole = (start, end) == (0, head.size)
     digest = ReadDigest(head, in_order=True) if whole else None
     pin = Pin(head.etag, location.version_id or head.version_id)
+    if whole and head.size <= range_bytes:
+        await _write(out, *await _read(store, location, None, head.size, pin), digest)
+        end = start
     async with asyncio.TaskGroup() as group:
         coming: deque[asyncio.Task[tuple[int, memoryview]]] = deque()
         for part in plan_parts(end - start, range_bytes) if end > start else ():
@@ -95,10 +98,10 @@ async def write_object(
         digest.verify(str(location))
 
 
-async def _read(store: Store, location: S3Location, start: int, length: int, pin: Pin) -> tuple[int, memoryview]:
+async def _read(store: Store, location: S3Location, start: int | None, length: int, pin: Pin) -> tuple[int, memoryview]:
     buffer = memoryview(bytearray(length))
     await store.get_object(location.bucket, location.key, buffer, start=start, pin=pin)
-    return start, buffer
+    return start or 0, buffer
 
 
 async def _write(out: BinaryIO, start: int, chunk: memoryview, digest: ReadDigest | None) -> None:

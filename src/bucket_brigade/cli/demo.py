@@ -42,7 +42,6 @@ _AWKWARD = (
     "brackets[1]{2}(3)*.txt",
     "trailing dot.",
     "-leading-dash",
-    "line\nfeed.txt",
 )
 
 

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+from bucket_brigade.cli.uploads import uploads_in_progress
 from bucket_brigade.errors import BrigadeError, JobFailed, NotSupported, PermanentError
-from bucket_brigade.s3.listing import iterate_objects, iterate_uploads, iterate_versions
+from bucket_brigade.s3.listing import iterate_objects, iterate_versions
 from bucket_brigade.s3.store import DeleteKey, Store
 
 _IN_FLIGHT = 8
@@ -81,7 +82,7 @@ def _not_all(bucket: str, refused: list[str]) -> BrigadeError:
 
 
 async def _abort_uploads(store: Store, bucket: str) -> None:
-    async with contextlib.aclosing(iterate_uploads(store, bucket)) as pages:
+    async with contextlib.aclosing(uploads_in_progress(store, bucket)) as pages:
         async for uploads in pages:
             for upload in uploads:
                 await store.abort_multipart_upload(bucket, upload.key, upload.upload_id)

@@ -15,12 +15,12 @@ from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.text import printable
+from bucket_brigade.cli.uploads import uploads_in_progress
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState
 from bucket_brigade.model.location import S3Location
-from bucket_brigade.s3.listing import iterate_uploads
 from bucket_brigade.s3.store import OpenUpload, Store
 from bucket_brigade.settings.units import format_duration, format_time, parse_duration
 
@@ -72,7 +72,7 @@ async def sweep(
     """
     found = kept = 0
     with Lines() as lines:
-        async with contextlib.aclosing(iterate_uploads(store, where.bucket, prefix=where.key)) as pages:
+        async with contextlib.aclosing(uploads_in_progress(store, where.bucket, where.key)) as pages:
             async for uploads in pages:
                 old = [upload for upload in uploads if upload.initiated_ns <= before_ns]
                 mine = [upload for upload in old if not any(may_need(status, where.bucket, upload) for status in live)]

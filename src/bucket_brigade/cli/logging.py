@@ -49,19 +49,25 @@ def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def put_first(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Begin every line with when, how grave and what (a structlog processor)."""
+    return {name: event[name] for name in ("timestamp", "level", "event")} | dict(event)
+
+
 def make_logger(level: str, *, as_json: bool, colors: bool) -> Any:
     """Return a bound logger of ``level`` that writes JSON lines, or a readable form, to stderr."""
     if as_json:
-        last: list[Any] = [structlog.processors.EventRenamer("event"), structlog.processors.JSONRenderer()]
+        last: Any = structlog.processors.JSONRenderer()
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18, sort_keys=False)]
+        last = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18, sort_keys=False)
     return structlog.wrap_logger(
         StderrLines(),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             hide_secrets,
-            *last,
+            put_first,
+            last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         context_class=dict,

@@ -80,15 +80,7 @@ def failure_document(failure: Failure) -> dict[str, Any]:
 def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
     """Return the summary for people."""
     counters = report.counters
-    verb = "moved" if report.job.move else _PAST[report.job.operation]
-    done = f"{format_count(counters.done, 'object')} {verb}"
-    if counters.done_bytes:
-        done += f", {format_size(counters.done_bytes)}"
-    done += f" in {format_duration(report.elapsed_s)}"
-    if report.elapsed_s > 0 and counters.done:
-        rates = [f"{format_size(int(counters.done_bytes / report.elapsed_s))}/s"] if counters.done_bytes else []
-        done += f" ({', '.join([*rates, f'{counters.done / report.elapsed_s:,.0f} objects/s'])})"
-    lines = [done]
+    lines = [_done_line(report)]
     others = [
         f"{count:,} {noun}"
         for count, noun in (
@@ -108,6 +100,18 @@ def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
     lines += failure_lines(report.failures, counters.failed)
     lines.append(f"  job {report.job.id}, report {paths.get('report') or report.folder + os.sep}")
     return lines
+
+
+def _done_line(report: Report) -> str:
+    job, done, elapsed_s = report.job, report.counters.done, report.elapsed_s
+    moved = 0 if job.operation is Operation.DELETE else report.counters.done_bytes
+    line = f"{format_count(done, 'object')} {'moved' if job.move else _PAST[job.operation]}"
+    line += f", {format_size(moved)}" if moved else ""
+    line += f" in {format_duration(elapsed_s)}"
+    if not (elapsed_s > 0 and done):
+        return line
+    rates = [f"{format_size(int(moved / elapsed_s))}/s"] if moved else []
+    return f"{line} ({', '.join([*rates, f'{done / elapsed_s:,.0f} objects/s'])})"
 
 
 def failure_lines(failures: tuple[Failure, ...], failed: int) -> list[str]:

@@ -18,7 +18,7 @@ def confirm(action: str) -> None:
     """
     shown = printable(action)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = f"to {shown} must be confirmed, and there is no terminal to ask on"
+        message = f"this would {shown}, and there is no terminal on which to ask"
         raise ConfigError(message, remedy="Say --yes to go ahead, or look first with --dryrun.")
     if not click.confirm(f"{shown[0].upper()}{shown[1:]}?", err=True):
         raise ConfigError("not confirmed, so nothing was changed", remedy="Answer y, or say --yes, to go ahead.")

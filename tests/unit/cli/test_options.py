@@ -174,5 +174,5 @@ def test_only_one_named_object_is_deleted_without_asking(request_: JobRequest, m
         confirm_delete(request_, yes=False)
         return
     confirm_delete(request_, yes=True)
-    with pytest.raises(ConfigError, match="must be confirmed"):
+    with pytest.raises(ConfigError, match="no terminal"):
         confirm_delete(request_, yes=False)
