@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POLL_S = 0.02
+FIRST_POLL_S = 0.002
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -59,11 +60,11 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], output: Path, cwd: Path,
         try:
             process.wait()
             wall_s = time.perf_counter() - start
+            _reap_orphans(others)
         finally:
             deadline.cancel()
             watch.stop()
             _kill_group(process.pid)
-    _reap_orphans(others)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Usage(
         returncode=process.returncode,
@@ -85,7 +86,9 @@ class _MemoryWatch(threading.Thread):
         self.peak_sum_bytes = 0
 
     def run(self) -> None:
-        while not self._over.wait(POLL_S):
+        pause_s = FIRST_POLL_S
+        while not self._over.wait(pause_s):
+            pause_s = min(2 * pause_s, POLL_S)
             total = 0
             for pid in _tree(self._root):
                 high, now = _resident(pid)
