@@ -115,6 +115,7 @@ class MemoryJournal:
                     attempts=batch.attempts,
                     transfers=batch.transfers,
                     states=batch.states,
+                    counters=msgspec.structs.replace(batch.counters),
                 )
             )
         return leases
@@ -131,6 +132,7 @@ class MemoryJournal:
         self._record(checkpoints)
         for checkpoint in checkpoints:
             self.held[checkpoint.batch_id].owner = None
+            self.held[checkpoint.batch_id].attempts -= 1
 
     async def abandon(self, worker: str) -> int:
         self._check_open()

@@ -9,7 +9,6 @@ import msgspec
 
 from bucket_brigade.journal.port import Checkpoint, Lease
 from bucket_brigade.model.outcome import Counters, Done, Failed, Failure, Outcome, Skipped, State, Vanished
-from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.port import BatchView, Stage
 
 
@@ -19,10 +18,10 @@ class OpenBatch:
     __slots__ = ("_failures", "_outstanding", "_stage", "counters", "dirty", "epoch", "states", "view")
 
     def __init__(self, lease: Lease) -> None:
-        self.view = BatchView(lease.batch_id, lease.transfers, lease.attempts)
+        self.view = BatchView(lease.batch_id, lease.transfers, lease.epoch > 1)
         self.epoch = lease.epoch
         self.states = bytearray(lease.states)
-        self.counters = recount(lease.transfers, self.states)
+        self.counters = msgspec.structs.replace(lease.counters)
         self.dirty = False
         self._failures: list[Failure] = []
         self._stage = -1
@@ -109,19 +108,3 @@ class OpenBatch:
             counters=msgspec.structs.replace(self.counters),
         )
 
-
-def recount(transfers: Sequence[Transfer], states: bytes | bytearray) -> Counters:
-    """Return the counters of the states that an earlier lease reached."""
-    counters = Counters(
-        skipped=states.count(State.SKIPPED),
-        vanished=states.count(State.VANISHED),
-        failed=states.count(State.FAILED),
-        done=states.count(State.DONE),
-    )
-    if counters.done:
-        counters.done_bytes = sum(
-            transfer.size
-            for transfer, state in zip(transfers, states, strict=True)
-            if state == State.DONE and transfer.size > 0
-        )
-    return counters

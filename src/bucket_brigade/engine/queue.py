@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-from bucket_brigade.engine.batch import recount
 from bucket_brigade.errors import JournalError
 from bucket_brigade.journal.port import Checkpoint, JobStatus, Journal, Lease, UploadIntent, UploadRecord, UploadRow
 from bucket_brigade.model.outcome import Counters
@@ -128,7 +127,7 @@ class JournalQueue:
                 await self._moved(leased=-missing)
             if leases:
                 for lease in leases:
-                    self._counters.subtract(recount(lease.transfers, lease.states))
+                    self._counters.subtract(lease.counters)
                 async with self._changed:
                     self._changed.notify_all()
                 return leases

@@ -14,7 +14,7 @@ from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Context
 from bucket_brigade.s3.open import open_store
-from bucket_brigade.s3.retry import RetryingStore
+from bucket_brigade.s3.retrying_store import RetryingStore
 
 
 @contextlib.asynccontextmanager

@@ -23,8 +23,9 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         epoch: raised at every lease of this batch; a write with an older one is refused.
-        attempts: how often this batch has been leased, this time included.
+        attempts: leases that ended with the death of their worker, and this one. A release does not count.
         states: one byte for each transfer (``model.outcome.State``), as the last checkpoint left them.
+        counters: what the last checkpoint counted (``planned`` and ``planned_bytes`` are zero).
     """
 
     batch_id: BatchId
@@ -32,6 +33,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     transfers: tuple[Transfer, ...]
     states: bytes
+    counters: Counters = msgspec.field(default_factory=Counters)
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

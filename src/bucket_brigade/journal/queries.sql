@@ -51,7 +51,8 @@ INSERT INTO batches (states, states_crc) VALUES (:states, :states_crc);
 INSERT INTO transfers (batch_id, transfers, transfers_crc) VALUES (:batch_id, :transfers, :transfers_crc);
 
 -- name: select_queued
-SELECT id, epoch, attempts, states, states_crc, transfers, transfers_crc
+SELECT id, epoch, attempts, states, states_crc, transfers, transfers_crc,
+       done, done_bytes, skipped, vanished, failed, retries
 FROM batches JOIN transfers ON transfers.batch_id = batches.id
 WHERE closed = 0 AND owner IS NULL
 ORDER BY id
@@ -73,7 +74,7 @@ WHERE id = :batch_id AND epoch = :epoch AND owner IS NOT NULL;
 -- name: update_batch
 UPDATE batches
 SET states = :states, states_crc = :states_crc,
-    closed = :closed, owner = iif(:keep, owner, NULL),
+    closed = :closed, owner = iif(:keep, owner, NULL), attempts = iif(:keep OR :closed, attempts, attempts - 1),
     done = :done, done_bytes = :done_bytes, skipped = :skipped, vanished = :vanished,
     failed = :failed, retries = :retries
 WHERE id = :batch_id;

@@ -91,6 +91,7 @@ def lease_of(row: sqlite3.Row) -> Lease:
         attempts=row["attempts"] + 1,
         transfers=_transfers_of(row),
         states=states_of(row),
+        counters=Counters(**{name: row[name] for name in SETTLED_COUNTERS}),
     )
 
 

@@ -37,9 +37,12 @@ async def carried_over(
 ) -> ObjectAttributes:
     """Return what the object written elsewhere must get: the source's metadata and tags, and what the job asks for.
 
+    Encryption and storage class are the target's own, as with CopyObject, unless the job asks for them.
+
     Costs a GetObjectTagging only where the HEAD tells of tags and the job names none.
     """
-    attributes = overlay(head.attributes, asked)
+    carried = msgspec.structs.replace(head.attributes, sse=None, sse_kms_key_id=None, storage_class=None)
+    attributes = overlay(carried, asked)
     if head.tag_count and asked.tagging is None:
         tags = await store.get_object_tags(bucket, key, version_id=version_id)
         attributes = msgspec.structs.replace(attributes, tagging=tags)

@@ -10,11 +10,11 @@ from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.attributes import carried_over, overlay, replaces_metadata
-from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, run_together
+from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, once_more_if_spoiled, run_together
 from bucket_brigade.operations.outcomes import outcome_of, source_changed
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_by_head
-from bucket_brigade.s3.store import ObjectHead, PartReceipt, Pin, Written
+from bucket_brigade.s3.store import ObjectHead, PartReceipt, Pin
 
 COPY_PART_BYTES = 256 << 20
 """No byte passes through us, so parts are large: fewer requests. The limit tests lower it with ``copy_limit_bytes``."""
@@ -81,13 +81,11 @@ class CopyStage:
             tagging=self._asked.tagging is not None,
         )
         if written.etag != etag:
-            await self._prove(transfer, written, size)
+            await self._prove(transfer, size)
 
-    async def _prove(self, transfer: Transfer, written: Written, size: int) -> None:
+    async def _prove(self, transfer: Transfer, size: int) -> None:
         """Another ETag is no proof (multipart source, KMS): compare sizes, and make sure the source is still what was planned."""
-        await prove_by_head(
-            self._target.store, self._target.bucket, transfer.target, written, size=size, crc64nvme=None
-        )
+        await prove_by_head(self._target.store, self._target.bucket, transfer.target, size=size, crc64nvme=None)
         if transfer.etag and transfer.version_id is None:
             await self._head(transfer)
 
@@ -109,8 +107,17 @@ class CopyStage:
             batch_id=batch.id,
             index=index,
         )
-        row, upload_id, held = await self._uploads.open(target, part_size, resumable=batch.attempts > 1, checksum=False)
-        parts = plan_parts(head.size, part_size)
+
+        async def attempt(go_on: bool) -> None:
+            await self._copy_parts(target, transfer, part_size, pin, resumable=go_on)
+
+        await once_more_if_spoiled(attempt, resumable=batch.begun_before)
+
+    async def _copy_parts(
+        self, target: MultipartTarget, transfer: Transfer, part_size: int, pin: Pin, *, resumable: bool
+    ) -> None:
+        row, upload_id, held = await self._uploads.open(target, part_size, resumable=resumable, checksum=False)
+        parts = plan_parts(target.size, part_size)
 
         async def copy_next() -> None:
             for part in parts:
@@ -120,14 +127,14 @@ class CopyStage:
 
         try:
             await run_together(copy_next, self._part_concurrency)
-            written = await self._target.store.complete_multipart_upload(
-                target.bucket, target.key, upload_id, [held[number] for number in sorted(held)], size=head.size
+            await self._target.store.complete_multipart_upload(
+                target.bucket, target.key, upload_id, [held[number] for number in sorted(held)], size=target.size
             )
         except TransferError:
             await self._uploads.give_up(target, row, upload_id)
             raise
         await self._uploads.finished(row)
-        await prove_by_head(target.store, target.bucket, target.key, written, size=head.size, crc64nvme=None)
+        await prove_by_head(target.store, target.bucket, target.key, size=target.size, crc64nvme=None)
 
     async def _copy_part(
         self, target: MultipartTarget, upload_id: str, transfer: Transfer, part: Part, pin: Pin

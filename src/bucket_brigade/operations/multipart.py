@@ -11,8 +11,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
-from bucket_brigade.errors import ChecksumMismatch, NotFound, TransferError
+from bucket_brigade.errors import ChecksumMismatch, NotFound, PermanentError, TransferError
 from bucket_brigade.journal.port import UploadIntent, UploadRow
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.parts import Part, fit_part_size_bytes, plan_parts
@@ -26,6 +27,9 @@ from bucket_brigade.s3.store import PartReceipt, Store, Written
 FillPart = Callable[[Part, memoryview], Awaitable[None]]
 """Fills the buffer with the bytes of the part, verified as far as the source allows."""
 
+Result = TypeVar("Result")
+
+SPOILED_CODES = frozenset({"NoSuchUpload", "BadDigest", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 CLOCK_TOLERANCE_NS = 900 * 10**9
 ABORT_TIMEOUT_S = 30.0
 
@@ -163,6 +167,20 @@ class MultipartWriter:
         Raises:
             TransferError: the object was not written; no part of it is left at the store.
         """
+
+        async def attempt(go_on: bool) -> Written:
+            return await self._write(target, fill, go_on, source_checksums, before_complete)
+
+        return await once_more_if_spoiled(attempt, resumable=resumable)
+
+    async def _write(
+        self,
+        target: MultipartTarget,
+        fill: FillPart,
+        resumable: bool,
+        source_checksums: Mapping[str, str],
+        before_complete: Callable[[], None] | None,
+    ) -> Written:
         part_size = fit_part_size_bytes(target.size, self._part_size_bytes)
         row, upload_id, held = await self._uploads.open(target, part_size, resumable=resumable)
         try:
@@ -180,7 +198,7 @@ class MultipartWriter:
             raise
         await self._uploads.finished(row)
         if written.crc64nvme != crc:
-            await prove_by_head(target.store, target.bucket, target.key, written, size=target.size, crc64nvme=crc)
+            await prove_by_head(target.store, target.bucket, target.key, size=target.size, crc64nvme=crc)
         return written
 
     async def _send_parts(
@@ -209,6 +227,19 @@ class MultipartWriter:
 
         await run_together(send_next, self._part_concurrency)
         return crcs
+
+
+async def once_more_if_spoiled(attempt: Callable[[bool], Awaitable[Result]], *, resumable: bool) -> Result:
+    """Run ``attempt(resumable)``; if its upload turns out to be gone or damaged, run it once more, from the beginning.
+
+    An upload may be ended by a lifecycle rule, or hold what is left of a request that a killed run had under way.
+    """
+    try:
+        return await attempt(resumable)
+    except PermanentError as error:
+        if error.code not in SPOILED_CODES:
+            raise
+    return await attempt(False)
 
 
 async def run_together(work: Callable[[], Awaitable[None]], count: int) -> None:

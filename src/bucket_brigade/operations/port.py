@@ -19,12 +19,12 @@ class BatchView:
     """What an operation may know of the batch that it works on.
 
     Attributes:
-        attempts: how often the batch was leased; above 1, an earlier attempt may have left traces.
+        begun_before: it was leased before, so an earlier attempt may have left traces.
     """
 
     id: BatchId
     transfers: tuple[Transfer, ...]
-    attempts: int
+    begun_before: bool
 
 
 @dataclass(frozen=True, slots=True)

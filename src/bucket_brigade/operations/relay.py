@@ -100,4 +100,4 @@ class RelayStage:
             batch_id=batch.id,
             index=index,
         )
-        await self._multipart.write(target, fill, resumable=batch.attempts > 1, source_checksums=head.checksums)
+        await self._multipart.write(target, fill, resumable=batch.begun_before, source_checksums=head.checksums)

@@ -78,14 +78,14 @@ class StreamInStage:
             receipts = await self._send(target, upload_id, stream, first)
             size = sum(receipt.size for receipt in receipts)
             crc = combine_parts((receipt.crc64nvme or 0, receipt.size) for receipt in receipts)
-            written = await target.store.complete_multipart_upload(
+            await target.store.complete_multipart_upload(
                 target.bucket, target.key, upload_id, receipts, size=size, crc64nvme=crc
             )
         except BaseException:
             await self._uploads.give_up(target, row, upload_id)
             raise
         await self._uploads.finished(row)
-        await prove_by_head(target.store, target.bucket, target.key, written, size=size, crc64nvme=crc)
+        await prove_by_head(target.store, target.bucket, target.key, size=size, crc64nvme=crc)
         return size
 
     async def _send(

@@ -128,7 +128,7 @@ class UploadStage:
             index=index,
         )
         await self._multipart.write(
-            target, fill, resumable=batch.attempts > 1, before_complete=lambda: file.check_still_in_place(self._source)
+            target, fill, resumable=batch.begun_before, before_complete=lambda: file.check_still_in_place(self._source)
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import secrets
 from collections.abc import AsyncGenerator
 
 from bucket_brigade.errors import ConfigError
@@ -33,7 +32,7 @@ def build_planner(
         catalog_path: the catalog that names are read from, on disk.
         batch_size: transfers in a full batch.
     """
-    layout = make_layout(job.layout, random_bits=lambda: secrets.randbits(20))
+    layout = make_layout(job.layout)
     source = _source(job, store, single, catalog_path)
     return Planner(source, NameFilter(job.filters), mapping_for(job, layout), batch_size=batch_size)
 

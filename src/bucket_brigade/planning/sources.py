@@ -72,7 +72,7 @@ class WalkSource:
                 yield Slice([_from_file(entry) for entry in found], last.encode("utf-8", "surrogateescape"))
         finally:
             with contextlib.suppress(ValueError):  # still running in its thread after a cancellation
-                walk.close()  # type: ignore[attr-defined] # a generator, as every iterator of scan_tree
+                walk.close()
 
 
 def _take(walk: Iterator[LocalEntry | Refused]) -> list[LocalEntry | Refused]:

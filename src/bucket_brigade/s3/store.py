@@ -164,8 +164,8 @@ class Store(Protocol):
     ) -> ObjectHead:
         """Fill ``into`` with the whole object (``start`` None) or with the range that begins at ``start``.
 
-        Exactly ``len(into)`` bytes must come: a whole object of another size is a SourceChanged, a range that is answered
-        with anything but 206 and the range asked for is a StoreUnavailable, a body that ends early a ConnectionLost.
+        Exactly ``len(into)`` bytes must come: a whole object of another size is a SourceChanged, an answer that does not
+        state the very range asked for (``Content-Range``) is a StoreUnavailable, a body that ends early a ConnectionLost.
         412 is a SourceChanged here, not a PreconditionFailed. Of a range, ``checksums`` may be empty.
         """
         ...
