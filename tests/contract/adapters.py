@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+import msgspec
+
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.values import EndpointSettings
+from tests.contract.quirks import SENDS_NO_CHECKSUMS, Quirk
 from tests.fakes.memory_store import MemoryStore
 
 OpenStore = Callable[[EndpointSettings], AbstractAsyncContextManager[Store]]
@@ -22,11 +25,13 @@ class Adapter:
         name: for test ids.
         server: the fixture that runs the server; None where there is none.
         open: opens the store at an endpoint.
+        quirks: of the adapter's own settings, besides those of the server.
     """
 
     name: str
     server: str | None
     open: OpenStore
+    quirks: frozenset[Quirk] = frozenset()
 
 
 @contextlib.asynccontextmanager
@@ -55,10 +60,16 @@ async def open_through_lane(endpoint: EndpointSettings) -> AsyncIterator[Store]:
             yield lane
 
 
+@contextlib.asynccontextmanager
+async def open_without_checksums(endpoint: EndpointSettings) -> AsyncIterator[Store]:
+    async with open_through_lane(msgspec.structs.replace(endpoint, checksum="when_required")) as lane:
+        yield lane
+
+
 SERVERS = ("moto", "ministack", "ministack_tls", "rclone", "rclone_tls")
 WAYS: dict[str, OpenStore] = {"client": open_through_client, "lane": open_through_lane}
 ADAPTERS = [
     Adapter("memory", None, open_memory),
     *(Adapter(f"{way}-{server}", server, opens) for way, opens in WAYS.items() for server in SERVERS),
+    Adapter("lane-ministack-bare", "ministack", open_without_checksums, SENDS_NO_CHECKSUMS),
 ]
-SERVED = [adapter for adapter in ADAPTERS if adapter.server]

@@ -48,7 +48,7 @@ def store(ground: Ground) -> Store:
 
 @pytest.fixture
 def quirks(ground: Ground) -> Quirks:
-    return Quirks.of(ground.server)
+    return Quirks.of(ground.server, ground.adapter.quirks)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -52,6 +52,18 @@ class Quirk(Enum):
     TRUSTS_ANY_PART_ETAG = "the ETags that Complete names are ignored"
 
 
+SENDS_NO_CHECKSUMS = frozenset(
+    {
+        Quirk.TRUSTS_ANY_CHECKSUM,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_PARTS,
+        Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
+        Quirk.STATES_NO_CHECKSUM,
+        Quirk.RECEIPT_WITHOUT_CHECKSUM,
+        Quirk.STATES_NO_CHECKSUM_OF_UPLOADS,
+    }
+)
+"""What an endpoint looks like that is told no checksum (``checksum = "when_required"``)."""
+
 _QUIRKS: dict[str, set[Quirk]] = {
     "memory": set(),
     "moto": {
@@ -179,10 +191,10 @@ class Quirks(frozenset[Quirk]):
     keys: KeyQuirks
 
     @classmethod
-    def of(cls, server: str) -> Quirks:
-        """Return the quirks of a server; over TLS it has the same ones."""
+    def of(cls, server: str, others: frozenset[Quirk] = frozenset()) -> Quirks:
+        """Return the quirks of a server (over TLS it has the same ones) and ``others``."""
         product = server.removesuffix("-tls")
-        quirks = cls(_QUIRKS[product])
+        quirks = cls(_QUIRKS[product] | others)
         quirks.keys = _KEY_QUIRKS[product]
         return quirks
 

@@ -18,12 +18,13 @@ from bucket_brigade.s3.urls import decode_key
 class MultipartCalls(Caller):
     """The operations of ``Store`` on multipart uploads; their contracts are stated there."""
 
-    _whole_checksums = True
+    whole_checksums = True
     """The endpoint keeps a checksum of the whole object, not one of its parts' checksums."""
 
-    def _learn(self, answer: Answer) -> None:
-        if answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
-            self._whole_checksums = False
+    def learn_checksum_type(self, stated: str) -> None:
+        """Remember what the endpoint makes of an upload's checksums; "" tells nothing."""
+        if stated not in ("", "FULL_OBJECT"):
+            self.whole_checksums = False
 
     async def create_multipart_upload(
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
@@ -34,7 +35,7 @@ class MultipartCalls(Caller):
             params |= {"ChecksumAlgorithm": CRC64NVME, "ChecksumType": "FULL_OBJECT"}
         answer = await self.call_with_checksums("CreateMultipartUpload", params)
         if checksum:
-            self._learn(answer)
+            self.learn_checksum_type(answer.get("ChecksumType", ""))
         upload_id: str = answer.get("UploadId", "")
         if not upload_id:
             raise self.unproven("CreateMultipartUpload", params, answer, "without an upload id")
@@ -94,7 +95,7 @@ class MultipartCalls(Caller):
         }
         with_crc = crc64nvme is not None and self.sends_checksums
         params["MultipartUpload"] = {"Parts": [_part(one, with_crc=with_crc) for one in parts]}
-        if crc64nvme is not None and with_crc and self._whole_checksums:
+        if crc64nvme is not None and with_crc and self.whole_checksums:
             params |= {"ChecksumCRC64NVME": encode_crc(crc64nvme), "ChecksumType": "FULL_OBJECT"}
         answer = await self.call("CompleteMultipartUpload", params)
         return self.written("CompleteMultipartUpload", params, answer, answer)
@@ -116,7 +117,7 @@ class MultipartCalls(Caller):
             answer = await self.call("ListParts", params)
             if "UploadId" not in answer and "IsTruncated" not in answer:
                 raise self.unproven("ListParts", params, answer, "with a page that is no list of parts")
-            self._learn(answer)
+            self.learn_checksum_type(answer.get("ChecksumType", ""))
             parts |= {part["PartNumber"]: _receipt(part) for part in answer.get("Parts", ())}
             if not answer.get("IsTruncated"):
                 return [parts[number] for number in sorted(parts)]

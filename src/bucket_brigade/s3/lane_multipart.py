@@ -45,6 +45,8 @@ class MultipartLane(LaneCalls):
             if with_crc and self._refuses_checksums(error):
                 return await self._client.create_multipart_upload(bucket, key, attributes=attributes, checksum=checksum)
             raise error
+        if with_crc:
+            self._client.learn_checksum_type(answer.header(b"x-amz-checksum-type"))
         upload_id = self._document("CreateMultipartUpload", bucket, key, answer).get("UploadId")
         if not upload_id:
             raise self._unproven("CreateMultipartUpload", bucket, key, answer, "without an upload id")
@@ -160,18 +162,17 @@ class MultipartLane(LaneCalls):
     ) -> Written:
         """Join the parts."""
         with_crc = crc64nvme is not None and self._client.sends_checksums
-        form_key = ("CompleteMultipartUpload", bucket, self._client.sends_checksums, with_crc)
+        whole_crc = with_crc and self._client.whole_checksums
+        form_key = ("CompleteMultipartUpload", bucket, with_crc, whole_crc)
         prepared = self._get(form_key) or await self._book.prepare(
-            form_key, lambda: self._complete_recipe(bucket, with_crc=with_crc)
+            form_key, lambda: self._complete_recipe(bucket, with_crc=with_crc, whole_crc=whole_crc)
         )
         if prepared is None or prepared.rows is None or not parts:
             return await self._client.complete_multipart_upload(
                 bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme
             )
-        fields = {"?uploadId": quote_query(upload_id)}
-        if self._client.sends_checksums:
-            fields["x-amz-mp-object-size"] = str(size)
-        if with_crc:
+        fields = {"?uploadId": quote_query(upload_id), "x-amz-mp-object-size": str(size)}
+        if whole_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(crc64nvme)  # type: ignore[arg-type]
         rows = prepared.rows.rows
         body = prepared.rows.body([_part_row(rows, part, with_crc=with_crc) for part in parts])
@@ -188,11 +189,9 @@ class MultipartLane(LaneCalls):
             "CompleteMultipartUpload", bucket, key, answer, result="CompleteMultipartUploadResult"
         )
 
-    def _complete_recipe(self, bucket: str, *, with_crc: bool) -> Recipe:
-        fields = {"?uploadId": ANY_UPLOAD}
-        if self._client.sends_checksums:
-            fields["x-amz-mp-object-size"] = "987654321"
-        if with_crc:
+    def _complete_recipe(self, bucket: str, *, with_crc: bool, whole_crc: bool) -> Recipe:
+        fields = {"?uploadId": ANY_UPLOAD, "x-amz-mp-object-size": "987654321"}
+        if whole_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(ANY_CRC)
         parts = [PartReceipt(ANY_PART, ANY_ETAG, 11), PartReceipt(ANY_PART, ANY_ETAG, 11, ANY_CRC)]
         return Recipe(
