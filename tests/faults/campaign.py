@@ -46,7 +46,7 @@ class Command:
     def job_ids(self) -> list[str]:
         """Return the ids of the jobs whose journal is there."""
         folder = self.state_dir / "jobs"
-        return sorted(path.parent.name for path in folder.glob("*/journal.db")) if folder.is_dir() else []
+        return sorted(path.parent.name for path in folder.glob("[!.]*/journal.db"))
 
     def status(self, job_id: str) -> dict[str, object]:
         """Return what ``brigade status --json`` says."""

@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from bucket_brigade.journal.port import Checkpoint, Lease
-from bucket_brigade.model.outcome import Counters, Done, Failed, Failure, Outcome, Skipped, State, Vanished
+from bucket_brigade.model.outcome import Done, Failed, Failure, Outcome, Skipped, State, Vanished
 from bucket_brigade.operations.port import BatchView, Stage
 
 
