@@ -107,4 +107,3 @@ class OpenBatch:
             failures=failures,
             counters=msgspec.structs.replace(self.counters),
         )
-

@@ -33,7 +33,7 @@ from bucket_brigade.engine.messages import (
 )
 from bucket_brigade.engine.observer import Emit
 from bucket_brigade.engine.queue import JournalQueue, WorkerSeat
-from bucket_brigade.engine.runtime import open_worker
+from bucket_brigade.engine.runtime import OpenStore, open_worker
 from bucket_brigade.engine.worker import Worker
 from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.model.events import Warned
@@ -51,8 +51,9 @@ LAST_WORD_TIMEOUT_S = 20.0
 class WorkerPool:
     """Runs the workers of one job until the queue is empty or ``stop`` was called."""
 
-    def __init__(self, setup: WorkerSetup, queue: JournalQueue, emit: Emit) -> None:
+    def __init__(self, setup: WorkerSetup, queue: JournalQueue, emit: Emit, open_store: OpenStore) -> None:
         self._setup = setup
+        self._open_store = open_store
         self._queue = queue
         self._emit = emit
         self._settings = setup.engine
@@ -99,7 +100,7 @@ class WorkerPool:
 
     async def _run_local(self) -> None:
         seat = self._queue.seat(self._setup.worker)
-        async with open_worker(self._setup, seat, self._emit) as worker:
+        async with open_worker(self._setup, seat, self._emit, self._open_store) as worker:
             self._local = worker
             if self._stopping:
                 worker.stop()

@@ -37,6 +37,9 @@ from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.journal.port import Checkpoint, Lease, UploadIntent, UploadRecord, UploadRow
 from bucket_brigade.model.events import BatchFinished, Event, TransferFailed
 from bucket_brigade.model.transfer import BatchId
+from bucket_brigade.s3.open import open_store
+from bucket_brigade.s3.retrying_store import RetryingStore
+from bucket_brigade.settings.values import EndpointSettings
 
 TELL_INTERVAL_S = 0.5
 MAX_UNTOLD_EVENTS = 10_000
@@ -142,7 +145,12 @@ class _Teller:
 
 async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
     teller = _Teller(queue)
-    async with open_worker(setup, queue, teller.emit) as worker:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_side(endpoint: EndpointSettings) -> RetryingStore:
+            return await stack.enter_async_context(open_store(endpoint, engine=setup.engine))
+
+        worker = await stack.enter_async_context(open_worker(setup, queue, teller.emit, open_side))
         queue.worker = worker
         telling = asyncio.create_task(teller.tell_regularly(worker))
         running = queue.cancel_work = asyncio.create_task(worker.run())

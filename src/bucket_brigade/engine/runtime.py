@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.observer import Emit, EventObserver
@@ -13,35 +13,37 @@ from bucket_brigade.model.location import S3Location
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Context
-from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
+from bucket_brigade.settings.values import EndpointSettings
+
+OpenStore = Callable[[EndpointSettings], Awaitable[RetryingStore]]
+"""Gives the store of an endpoint: a new one, or one that is open already. Whoever gives it closes it."""
 
 
 @contextlib.asynccontextmanager
-async def open_worker(setup: WorkerSetup, queue: BatchQueue, emit: Emit) -> AsyncIterator[Worker]:
-    """Open the stores that the job needs, and yield the worker; close all of it afterwards."""
+async def open_worker(
+    setup: WorkerSetup, queue: BatchQueue, emit: Emit, open_store: OpenStore
+) -> AsyncIterator[Worker]:
+    """Compose the worker of a job and yield it; give back what it opened on this machine afterwards."""
     job = setup.job
-    async with contextlib.AsyncExitStack() as stack:
-        stores: list[RetryingStore] = []
-        sides: list[BucketSide | None] = []
-        for location, endpoint in ((job.source, setup.source), (job.target, setup.target)):
-            if not isinstance(location, S3Location) or endpoint is None:
-                sides.append(None)
-                continue
-            if stores and endpoint == setup.source:
-                store = stores[0]
-            else:
-                store = await stack.enter_async_context(open_store(endpoint, engine=setup.engine))
-                stores.append(store)
-            sides.append(BucketSide(store, location.endpoint, location.bucket))
-        context = Context(
-            job=job,
-            budget=ByteBudget(setup.engine.memory_bytes),
-            ledger=queue,
-            part_concurrency=setup.engine.part_concurrency,
-        )
-        operation = build_operation(context, sides[0], sides[1])
-        stack.push_async_callback(operation.close)
+    stores: list[RetryingStore] = []
+    sides: list[BucketSide | None] = []
+    for location, endpoint in ((job.source, setup.source), (job.target, setup.target)):
+        if not isinstance(location, S3Location) or endpoint is None:
+            sides.append(None)
+            continue
+        store = stores[0] if stores and endpoint == setup.source else await open_store(endpoint)
+        if store not in stores:
+            stores.append(store)
+        sides.append(BucketSide(store, location.endpoint, location.bucket))
+    context = Context(
+        job=job,
+        budget=ByteBudget(setup.engine.memory_bytes),
+        ledger=queue,
+        part_concurrency=setup.engine.part_concurrency,
+    )
+    operation = build_operation(context, sides[0], sides[1])
+    try:
         yield Worker(
             queue,
             operation,
@@ -49,3 +51,5 @@ async def open_worker(setup: WorkerSetup, queue: BatchQueue, emit: Emit) -> Asyn
             EventObserver(job.id, setup.worker, emit, every_transfer=setup.every_transfer),
             count_retries=lambda: sum(store.retries for store in stores),
         )
+    finally:
+        await operation.close()

@@ -65,7 +65,7 @@ class Worker:
         self._settings = settings
         self._observer = observer
         self._count_retries = count_retries
-        self._retries_told = 0
+        self._retries_told = count_retries()
         self._chunks: deque[tuple[OpenBatch, Stage, list[int]]] = deque()
         self._enough_chunks = max(settings.concurrency, 2)
         self._open: dict[int, OpenBatch] = {}

@@ -34,6 +34,7 @@ from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.build import build_planner
 from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.open import open_store
+from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.load import load_settings
 from bucket_brigade.settings.values import EndpointSettings, Settings
@@ -58,7 +59,7 @@ class Brigade:
         """Take the settings in force; None reads the configuration file and the environment."""
         self.settings = settings or load_settings(environ=os.environ).settings
         self._stack = contextlib.AsyncExitStack()
-        self._stores: dict[EndpointSettings, Store] = {}
+        self._stores: dict[EndpointSettings, RetryingStore] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -218,7 +219,7 @@ class Brigade:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    async def _store_of(self, endpoint: EndpointSettings) -> Store:
+    async def _store_of(self, endpoint: EndpointSettings) -> RetryingStore:
         if endpoint not in self._stores:
             store = await self._stack.enter_async_context(open_store(endpoint, engine=self.settings.engine))
             self._stores[endpoint] = store
@@ -282,7 +283,15 @@ class Brigade:
         async def finish(status: JobStatus) -> None:
             await self._finish(journal, status, folder)
 
-        run = JobRun(journal, planner, setup, folder=folder, finish=finish, resumed=bool(status.started_ns))
+        run = JobRun(
+            journal,
+            planner,
+            setup,
+            folder=folder,
+            open_store=self._store_of,
+            finish=finish,
+            resumed=bool(status.started_ns),
+        )
         run.begin()
         return run
 

@@ -11,6 +11,7 @@ import msgspec
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.pool import WorkerPool
 from bucket_brigade.engine.queue import JournalQueue
+from bucket_brigade.engine.runtime import OpenStore
 from bucket_brigade.errors import BrigadeError, PlanError, TransferError
 from bucket_brigade.jobs.broadcast import Broadcast, EventSink
 from bucket_brigade.jobs.ticker import Ticker
@@ -46,6 +47,7 @@ class JobRun:
         setup: WorkerSetup,
         *,
         folder: str,
+        open_store: OpenStore,
         finish: Callable[[JobStatus], Awaitable[None]],
         resumed: bool,
     ) -> None:
@@ -54,6 +56,7 @@ class JobRun:
         self._planner = planner
         self._setup = setup
         self._folder = folder
+        self._open_store = open_store
         self._finish = finish
         self._resumed = resumed
         self._events = Broadcast()
@@ -122,7 +125,7 @@ class JobRun:
         )
         self._queue = JournalQueue(self._journal, status, planned_ahead=self._setup.engine.planned_ahead)
         setup = msgspec.structs.replace(self._setup, every_transfer=self._events.every_transfer)
-        self._pool = WorkerPool(setup, self._queue, self._emit)
+        self._pool = WorkerPool(setup, self._queue, self._emit, self._open_store)
         try:
             await self._work(self._pool, self._queue)
         except BrigadeError as error:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
+import structlog
+
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.s3.retry import OnRetry
 from bucket_brigade.s3.retrying_store import RetryingStore
-from bucket_brigade.s3.session import open_client
+from bucket_brigade.s3.session import Client, open_client
+from bucket_brigade.s3.store import Store
 from bucket_brigade.s3.throttle import Throttle
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings
+
+if TYPE_CHECKING:
+    from bucket_brigade.s3.client import ClientStore
 
 
 @contextlib.asynccontextmanager
@@ -33,8 +41,36 @@ async def open_store(
     """
     from bucket_brigade.s3.client import ClientStore
 
-    async with open_client(endpoint, max_connections=max_connections(engine)) as client:
-        yield RetryingStore(ClientStore(client, endpoint), engine.retry, throttle or Throttle(), on_retry)
+    connections = max_connections(engine)
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(open_client(endpoint, max_connections=connections))
+        client_store = ClientStore(client, endpoint)
+        store: Store = client_store
+        if engine.lane != "off":
+            store = await _prefer_lane(stack, endpoint, client, client_store, connections, insist=engine.lane == "on")
+        yield RetryingStore(store, engine.retry, throttle or Throttle(), on_retry)
+
+
+async def _prefer_lane(
+    stack: contextlib.AsyncExitStack,
+    endpoint: EndpointSettings,
+    client: Client,
+    store: ClientStore,
+    connections: int,
+    *,
+    insist: bool,
+) -> Store:
+    from bucket_brigade.s3.lane import lane_supports, open_lane
+
+    reason = lane_supports(client)
+    if reason is None:
+        return await stack.enter_async_context(open_lane(endpoint, client, store, max_connections=connections))
+    if insist:
+        raise ConfigError(
+            f"the lane cannot serve the endpoint {endpoint.name}: {reason}", remedy="Use --lane auto or off."
+        )
+    structlog.get_logger().info("lane not used", endpoint=endpoint.name, reason=reason)
+    return store
 
 
 def max_connections(engine: EngineSettings) -> int:

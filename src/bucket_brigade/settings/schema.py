@@ -126,6 +126,7 @@ ENGINE_RULES: Mapping[str, Rule] = {
     "planned_ahead": Rule(low=1, high=10_000),
     "batch_size": Rule(low=1, high=1000),
     "max_batch_attempts": Rule(low=1, high=1000),
+    "lane": Rule(choices=("auto", "on", "off")),
     "retry.max_attempts": Rule(low=1, high=1000),
     "retry.max_elapsed_s": Rule(low=0, high=604_800),
     "retry.base_delay_s": Rule(low=0, high=3600),

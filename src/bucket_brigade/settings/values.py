@@ -101,6 +101,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         planned_ahead: batches planned and not yet begun before planning waits.
         batch_size: transfers in a full batch, at most 1,000.
         max_batch_attempts: a batch whose worker died this often fails.
+        lane: ``auto`` sends requests over the lane (prepared requests) where the endpoint allows it; ``off`` sends all through
+            the aioboto3 client; ``on`` refuses an endpoint that the lane cannot serve.
     """
 
     concurrency: int = 64
@@ -113,6 +115,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     planned_ahead: int = 64
     batch_size: int = 1000
     max_batch_attempts: int = 10
+    lane: str = "auto"
     retry: RetrySettings = RetrySettings()
 
 
