@@ -6,6 +6,7 @@ be prepared, goes through that client by itself. See ``s3.prepared`` for how a r
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from bucket_brigade.s3.lane_objects import ObjectLane
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
 from bucket_brigade.s3.store import BucketEntry, PartReceipt, UploadPage, VersionPage
-from bucket_brigade.s3.wire import WireSettings
+from bucket_brigade.s3.wire import Pool, WireSettings
 from bucket_brigade.settings.values import EndpointSettings
 
 _PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
@@ -104,10 +105,10 @@ async def open_lane(
         connect_timeout_s=endpoint.connect_timeout_s,
         read_timeout_s=endpoint.read_timeout_s,
     )
+    tls = functools.cache(lambda: _tls(client))  # reading the system's certificates takes 20 ms
     book = FormBook(
-        credentials=_credentials(client),
-        wire=wire,
-        tls=_tls(client),
+        credentials=credentials_of(client),
+        open_pool=lambda target: Pool(target, wire, tls() if target.scheme == "https" else None),
         user_agent=f"bucket-brigade/{__version__}",
     )
     with capturable(client):
@@ -115,17 +116,16 @@ async def open_lane(
             yield LaneStore(store, book)
 
 
-def _credentials(client: Client) -> Any:
+def credentials_of(client: Client) -> Any:
+    """Return the credentials that a client signs with, an object that refreshes itself; None for anonymous requests."""
     from botocore import UNSIGNED
 
     if client.meta.config.signature_version is UNSIGNED:
         return None
-    return client._request_signer._credentials  # noqa: SLF001 - the object that refreshes itself
+    return client._request_signer._credentials  # noqa: SLF001
 
 
-def _tls(client: Client) -> ssl.SSLContext | None:
-    if not client.meta.endpoint_url.startswith("https:"):
-        return None
+def _tls(client: Client) -> ssl.SSLContext:
     bundle = client._endpoint.http_session._verify  # noqa: SLF001 - after AWS_CA_BUNDLE and the profile had their say
     context = ssl.create_default_context(cafile=bundle if isinstance(bundle, str) else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

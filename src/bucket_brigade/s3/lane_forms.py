@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import ssl
+import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -16,7 +16,7 @@ from bucket_brigade.s3.checksums import encode_crc
 from bucket_brigade.s3.prepared import Captured, Form, NotPreparable, Target, capture, compile_form
 from bucket_brigade.s3.sigv4 import Identity, Signer
 from bucket_brigade.s3.store import Body
-from bucket_brigade.s3.wire import Pool, WireSettings
+from bucket_brigade.s3.wire_answer import Answer
 from bucket_brigade.s3.xml_messages import Rows, rows_of
 
 FORMS_KEPT = 4096
@@ -53,6 +53,25 @@ BODY_DIGESTS: Mapping[str, Callable[[Body], str]] = {
 """Headers that depend on the body: wherever botocore sends one, the lane computes it anew for each body."""
 
 
+class Exchanger(Protocol):
+    """What sends a request and returns its answer: the connections to one target (``s3.wire.Pool``)."""
+
+    async def exchange(
+        self,
+        head: bytes,
+        body: Body = b"",
+        *,
+        into: memoryview | None = None,
+        no_body: bool = False,
+        replay: bool = True,
+    ) -> Answer:
+        """Exchange one request; see ``Pool.exchange``."""
+        ...
+
+
+OpenPool = Callable[[Target], AbstractAsyncContextManager[Exchanger]]
+
+
 class Prepared(NamedTuple):
     """A form with all that is needed to send it.
 
@@ -64,7 +83,7 @@ class Prepared(NamedTuple):
 
     form: Form
     signer: Signer | None
-    pool: Pool
+    pool: Exchanger
     digests: tuple[tuple[str, Callable[[Body], str]], ...]
     rows: Rows | None
 
@@ -92,19 +111,21 @@ class FormBook:
 
     Args:
         credentials: of the client; None for anonymous requests.
-        wire: limits and time-outs of the connections.
-        tls: the context for https; None where the endpoint is http.
+        open_pool: makes the connections to a target, kept until the book is closed.
         user_agent: sent with each request.
+        now: seconds since the epoch, for signatures.
     """
 
-    def __init__(self, *, credentials: Any, wire: WireSettings, tls: ssl.SSLContext | None, user_agent: str) -> None:
+    def __init__(
+        self, *, credentials: Any, open_pool: OpenPool, user_agent: str, now: Callable[[], float] = time.time
+    ) -> None:
         self._credentials = credentials
-        self._wire = wire
-        self._tls = tls
+        self._open_pool = open_pool
         self._user_agent = user_agent
+        self._now = now
         self._lock = asyncio.Lock()
         self._kept: dict[Hashable, Prepared | None] = {}
-        self._pools: dict[Target, Pool] = {}
+        self._pools: dict[Target, Exchanger] = {}
         self._signers: dict[tuple[str, str], Signer] = {}
         self._stack = AsyncExitStack()
         self.get = self._kept.get
@@ -171,16 +192,12 @@ class FormBook:
             return None
         if form.scope not in self._signers:
             region, service = form.scope
-            self._signers[form.scope] = Signer(self._credentials, region=region, service=service)
+            self._signers[form.scope] = Signer(self._credentials, region=region, service=service, now=self._now)
         return self._signers[form.scope]
 
-    async def _pool(self, target: Target) -> Pool:
+    async def _pool(self, target: Target) -> Exchanger:
         if target not in self._pools:
-            tls = self._tls if target.scheme == "https" else None
-            if target.scheme == "https" and tls is None:
-                message = "the endpoint changes to https"
-                raise NotPreparable(message)
-            self._pools[target] = await self._stack.enter_async_context(Pool(target, self._wire, tls))
+            self._pools[target] = await self._stack.enter_async_context(self._open_pool(target))
         return self._pools[target]
 
 

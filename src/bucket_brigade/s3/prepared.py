@@ -20,7 +20,7 @@ from bucket_brigade.s3.sigv4 import ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, I
 
 PLACEHOLDER_KEY = "bucket-brigade-placeholder-key"
 
-_UNSENT = frozenset({"expect", "user-agent", "amz-sdk-invocation-id", "amz-sdk-request"})
+_UNSENT = frozenset({"accept-encoding", "expect", "user-agent", "amz-sdk-invocation-id", "amz-sdk-request"})
 """Headers of botocore that do not travel with the lane; none of them is signed."""
 
 _AUTHORIZATION = re.compile(
@@ -206,7 +206,7 @@ def compile_form(
     target = Target(url.scheme, url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
     path = _path_template(url.path, values, object_path=object_path)
     query, canonical_query = _query_templates(url.query, values)
-    headers = dict(captured.headers)
+    headers = {"host": url.netloc} | captured.headers  # only a signer writes it, and HTTP demands it
     signature = _signature_of(headers, identity)
     hashes_payload = signature is not None and _hashes_payload(captured)
     varying = (
@@ -215,7 +215,7 @@ def compile_form(
     _demand(values, headers)
     sent = {name: value for name, value in headers.items() if name not in _UNSENT and name != "authorization"}
     request_line = f"{captured.method} {path}{'?' + query if query else ''} HTTP/1.1\r\n"
-    head = request_line + _header_lines(sent, varying) + f"user-agent: {_fixed(user_agent)}\r\n"
+    head = request_line + _header_lines(sent, varying) + f"accept-encoding: identity\r\nuser-agent: {_fixed(user_agent)}\r\n"
     form = Form(
         target=target,
         scope=None,
