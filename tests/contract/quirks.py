@@ -36,7 +36,6 @@ class Quirk(Enum):
     DELETES_REGARDLESS_OF_ETAG = "DeleteObject ignores If-Match"
     DELETES_MANY_REGARDLESS_OF_ETAG = "DeleteObjects ignores the ETags of its keys"
     # objects
-    RANGES_WITH_200 = "a range is answered with 200 and a Content-Range"
     TAKES_ANY_KEY_LENGTH = "a key of more than 1,024 bytes is stored"
     ADDS_MTIME_TO_COPIES = "a copy has the metadata mtime too, and never loses those of its source"
     NO_TAGS = "tags are neither kept nor given"
@@ -98,7 +97,6 @@ _QUIRKS: dict[str, set[Quirk]] = {
         Quirk.IGNORES_COPY_SOURCE_IF_MATCH,
         Quirk.DELETES_REGARDLESS_OF_ETAG,
         Quirk.DELETES_MANY_REGARDLESS_OF_ETAG,
-        Quirk.RANGES_WITH_200,
         Quirk.ADDS_MTIME_TO_COPIES,
         Quirk.NO_TAGS,
         Quirk.NO_VERSIONS,

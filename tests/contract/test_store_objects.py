@@ -12,7 +12,6 @@ from bucket_brigade.errors import (
     NotFound,
     PermanentError,
     SourceChanged,
-    StoreUnavailable,
     TransferError,
 )
 from bucket_brigade.model.job import ObjectAttributes
@@ -157,27 +156,17 @@ async def test_object_without_tags_has_none(store: Store, bucket: str, quirks: Q
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 10_000), (1, 4096), (9_999, 1), (5_000, 5_000)])
-async def test_range_is_exactly_what_was_asked_for(
-    store: Store, bucket: str, quirks: Quirks, start: int, length: int
-) -> None:
+async def test_range_is_exactly_what_was_asked_for(store: Store, bucket: str, start: int, length: int) -> None:
     body = patterned_bytes(10_000)
     await store.put_object(bucket, "key", body)
 
-    if Quirk.RANGES_WITH_200 in quirks:
-        with pytest.raises(StoreUnavailable, match="HTTP 200"):
-            await read_range(store, bucket, "key", start, length)
-        return
     part, head = await read_range(store, bucket, "key", start, length)
 
     assert part == body[start : start + length]
     assert head.size == 10_000
 
 
-async def test_checksum_of_the_whole_is_not_given_for_a_range_as_its_own(
-    store: Store, bucket: str, quirks: Quirks
-) -> None:
-    if Quirk.RANGES_WITH_200 in quirks:
-        pytest.skip(Quirk.RANGES_WITH_200.value)
+async def test_checksum_of_the_whole_is_not_given_for_a_range_as_its_own(store: Store, bucket: str) -> None:
     body = patterned_bytes(10_000)
     await store.put_object(bucket, "key", body, crc64nvme=crc64nvme_of(body))
 
