@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import msgspec
@@ -24,6 +25,16 @@ from bucket_brigade.s3.wire_connection import Connection
 RESOLVE_AGAIN_S = 30.0
 CONNECT_TRIES = 2
 CLOSE_WITHIN_S = 2.0
+
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a host, in DNS's order. Raises gaierror."""
+
+
+async def ask_dns(host: str, port: int) -> list[str]:
+    """Return the addresses that the system's resolver gives."""
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +64,12 @@ class Pool:
         target: scheme, host and port.
         settings: limits and time-outs.
         tls: the context for https, None for http.
+        resolve: finds the host's addresses.
     """
 
-    def __init__(self, target: Target, settings: WireSettings, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, target: Target, settings: WireSettings, tls: ssl.SSLContext | None, resolve: Resolve = ask_dns
+    ) -> None:
         self._target = target
         self._settings = settings
         self._tls = tls
@@ -65,7 +79,7 @@ class Pool:
         self._closing: set[Connection] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._addresses = _Addresses(target)
+        self._addresses = _Addresses(target, resolve)
         self._sweep_s = min(2.0, max(0.02, settings.read_timeout_s / 4))
         self._timer: asyncio.TimerHandle | None = None
 
@@ -239,8 +253,9 @@ class Pool:
 class _Addresses:
     """The addresses that DNS gives for a host, each in its turn."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, resolve: Resolve) -> None:
         self._target = target
+        self._resolve = resolve
         self._lock = asyncio.Lock()
         self._found: list[str] = []
         self._resolved_at = float("-inf")
@@ -250,7 +265,8 @@ class _Addresses:
         """Return up to ``count`` different addresses to try, beginning with another one at each call. Raises gaierror."""
         async with self._lock:
             if time.monotonic() - self._resolved_at > RESOLVE_AGAIN_S:
-                await self._resolve()
+                self._found = await self._resolve(self._target.host, self._target.port)
+                self._resolved_at = time.monotonic()
         start = self._turn
         self._turn += 1
         return [self._found[(start + step) % len(self._found)] for step in range(min(count, len(self._found)))]
@@ -258,10 +274,3 @@ class _Addresses:
     def forget(self) -> None:
         """Ask DNS again next time."""
         self._resolved_at = float("-inf")
-
-    async def _resolve(self) -> None:
-        infos = await asyncio.get_running_loop().getaddrinfo(
-            self._target.host, self._target.port, type=socket.SOCK_STREAM
-        )
-        self._found = list(dict.fromkeys(str(info[4][0]) for info in infos))
-        self._resolved_at = time.monotonic()

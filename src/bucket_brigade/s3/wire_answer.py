@@ -104,10 +104,11 @@ class _ChunkedAnswer(Answer):
         self.surplus = False
 
     def on_message_begin(self) -> None:
-        self.surplus = self.ended
+        self.surplus = self.ended  # another answer behind this one, that nobody asked for
 
     def on_body(self, piece: bytes) -> None:
-        self._owner.take_piece(piece)
+        if not self.ended:
+            self._owner.take_piece(piece)
 
     def on_message_complete(self) -> None:
         self.ended = True
