@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from bucket_brigade.errors import ConnectionLost
 from tests.fakes.faulty_store import Call, Fault, FaultyStore, When, hang
 from tests.fakes.memory_store import MemoryStore
+
+from bucket_brigade.errors import ConnectionLost
 
 
 async def test_fault_before_the_effect_prevents_it() -> None:
