@@ -66,6 +66,10 @@ class Command:
             [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder, env=self.environment
         )
 
+    @property
+    def start_words(self) -> list[str]:
+        return [COMMAND]
+
     def path(self, *parts: str) -> str:
         return os.path.join(self.folder, *parts)
 
@@ -98,6 +102,7 @@ def command_for(server: RunningServer, folder: str) -> Command:
         folder,
         {
             **os.environ,
+            "PATH": os.path.dirname(COMMAND) + os.pathsep + os.environ["PATH"],
             "AWS_ENDPOINT_URL": endpoint.endpoint_url,
             "AWS_REGION": endpoint.region or "us-east-1",
             "AWS_ACCESS_KEY_ID": endpoint.access_key_id,

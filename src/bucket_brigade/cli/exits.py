@@ -14,7 +14,7 @@ import click
 
 from bucket_brigade import __version__
 from bucket_brigade.cli.redaction import redact_text
-from bucket_brigade.errors import BrigadeError
+from bucket_brigade.errors import BrigadeError, ConfigError
 
 OK = 0
 BUG = 1
@@ -39,12 +39,14 @@ def report_error(error: BaseException, arguments: list[str]) -> int:
             return INTERRUPTED
         case click.ClickException():
             return _report_usage(error)
+        case ConfigError(remedy=""):
+            _print(str(error), "Change it and try again; nothing was changed.")
+            return error.exit_code
         case BrigadeError():
             _print(str(error), error.remedy)
             return error.exit_code
         case BrokenPipeError():
-            _silence_stdout()
-            return BROKEN_PIPE
+            return reader_is_gone()
         case _:
             return _report_bug(error, arguments)
 
@@ -88,6 +90,7 @@ def _print(message: str, remedy: str) -> None:
         return  # nobody is listening; the exit code still tells
 
 
-def _silence_stdout() -> None:
-    # The interpreter flushes stdout once more at its end, and would complain there about the pipe.
+def reader_is_gone() -> int:
+    """Return the exit code after a broken pipe, and keep the interpreter's last flush of stdout from complaining about it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE

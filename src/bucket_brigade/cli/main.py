@@ -69,6 +69,17 @@ class VerbGroup(click.Group):
             ctx.fail(f"There is no verb {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb, and end as a command in a pipe should where the reader went away: click would make that a 1."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            from bucket_brigade.cli.exits import reader_is_gone
+
+            return reader_is_gone()
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs without importing any of them."""
         with formatter.section("Verbs"):
@@ -94,7 +105,6 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         result = brigade.main(arguments, prog_name="brigade", standalone_mode=False)
-        sys.stdout.flush()
     except BaseException as error:
         from bucket_brigade.cli.exits import report_error
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from bucket_brigade.cli.exits import INTERRUPTED
 from bucket_brigade.cli.invocation import Output
 from bucket_brigade.cli.output import write_json
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade, JobRun, Report
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.model.job import JobState
@@ -131,22 +132,29 @@ def _sinks(run: JobRun, output: Output) -> Iterator[None]:
 
 
 async def finish(brigade: Brigade, report: Report, output: Output, resume_command: Callable[[str], str]) -> int:
-    """Write the report's files, print the summary and, for a job that can go on, the command that does; return the exit code."""
-    from bucket_brigade.cli.summary import exit_code, summary_document, summary_lines
+    """Write the report's files, print the summary and, for a job that can go on, the command that does; return the exit code.
+
+    Raises:
+        ConfigError: the source was empty.
+    """
+    from bucket_brigade.cli.summary import exit_code, is_empty, summary_document, summary_lines
 
     paths = await brigade.write_report(report.job.id)
     resume = resume_command(report.job.id) if report.state in _RESUMABLE else ""
     if output.as_json:
         write_json(summary_document(report, paths, resume))
-    elif output.summary:
+    if is_empty(report):
+        remedy = "Check the location and the filters; --dryrun shows what they leave."
+        raise ConfigError(f"nothing in {report.job.source} matches, so nothing was done", remedy=remedy)
+    if output.summary:
         stream = sys.stderr if output.summary_on_stderr else sys.stdout
         stream.write("\n".join(summary_lines(report, paths)) + "\n")
         stream.flush()
-    elif report.counters.failed:
+    elif report.counters.failed and not output.as_json:
         _say_on_stderr(f"brigade: {report.counters.failed:,} failed, named in {paths.get('failures', report.folder)}")
     if resume:
         _say_on_stderr(resume)
-    return exit_code(report.state)
+    return exit_code(report)
 
 
 def _say_on_stderr(line: str) -> None:

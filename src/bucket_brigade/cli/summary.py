@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bucket_brigade.cli.exits import INTERRUPTED, OK, SOME_FAILED
+from bucket_brigade.cli.exits import INTERRUPTED, OK, SOME_FAILED, USAGE
 from bucket_brigade.cli.redaction import redact_text
 from bucket_brigade.cli.text import format_count, printable
 from bucket_brigade.jobs.brigade import Report
@@ -36,9 +36,14 @@ _PAST = {
 }
 
 
-def exit_code(state: JobState) -> int:
-    """Return the exit code of a run that left its job in this state."""
-    return _EXIT_CODES[state]
+def exit_code(report: Report) -> int:
+    """Return the exit code of a run: by the state in which it left its job, and 2 where the source was empty."""
+    return USAGE if is_empty(report) else _EXIT_CODES[report.state]
+
+
+def is_empty(report: Report) -> bool:
+    """Say whether a job ended without having found anything to move: a wrong location or filter, most likely."""
+    return report.state is JobState.DONE and not report.counters.planned
 
 
 def summary_document(report: Report, paths: Mapping[str, str], resume: str) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def summary_document(report: Report, paths: Mapping[str, str], resume: str) -> d
         "reports": dict(paths),
         "failures": [failure_document(failure) for failure in report.failures[:LISTED_FAILURES]],
         "resume": resume or None,
-        "exit_code": exit_code(report.state),
+        "exit_code": exit_code(report),
     }
 
 

@@ -29,8 +29,8 @@ def test_an_error_is_one_line_on_what_is_wrong_and_one_on_what_to_do(
 
 
 def test_an_error_inside_a_group_is_that_error(capsys: pytest.CaptureFixture[str]) -> None:
-    group = ExceptionGroup("several", [ExceptionGroup("inner", [ConfigError("wrong")]), ConfigError("also")])
-    assert report_error(group, []) == 2
+    group = ExceptionGroup("several", [ExceptionGroup("inner", [JobFailed("wrong")]), ConfigError("also")])
+    assert report_error(group, []) == 3
     assert capsys.readouterr().err == "brigade: wrong\n"
 
 
