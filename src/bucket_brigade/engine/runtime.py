@@ -9,6 +9,7 @@ from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.observer import Emit, EventObserver
 from bucket_brigade.engine.queue import BatchQueue
 from bucket_brigade.engine.worker import Worker
+from bucket_brigade.local.blocking import BlockingCalls
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
@@ -39,6 +40,7 @@ async def open_worker(
     context = Context(
         job=job,
         budget=ByteBudget(setup.engine.memory_bytes),
+        files=BlockingCalls(),
         ledger=queue,
         part_concurrency=setup.engine.part_concurrency,
     )
@@ -53,3 +55,4 @@ async def open_worker(
         )
     finally:
         await operation.close()
+        context.files.close()

@@ -58,11 +58,10 @@ class ByteBudget:
         try:
             await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
-                self.release(size)
+            if granted.cancelled():
+                self._grant()  # those behind it in the row may pass now
             else:
-                self._waiting.remove((granted, size))
-                self._grant()
+                self.release(size)
             raise
 
     def release(self, size: int) -> None:
@@ -71,10 +70,16 @@ class ByteBudget:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self._free >= self._waiting[0][1]:
-            granted, size = self._waiting.popleft()
-            self._free -= size
-            granted.set_result(None)
+        while self._waiting:
+            granted, size = self._waiting[0]
+            if granted.cancelled():  # its task has not run since, and asks for nothing any more
+                self._waiting.popleft()
+            elif size <= self._free:
+                self._waiting.popleft()
+                self._free -= size
+                granted.set_result(None)
+            else:
+                return
 
     def take(self, size: int) -> bytearray:
         """Return a buffer of at least ``size`` bytes, a used one where one fits."""

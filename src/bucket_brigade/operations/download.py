@@ -28,6 +28,7 @@ class DownloadStage:
     def __init__(self, context: Context, source: BucketSide, target: TargetFolder, *, leads_to: State) -> None:
         options = context.job.options
         self.leads_to = leads_to
+        self._files = context.files
         self._source = source
         self._target = target
         self._tag = job_tag(context.job.id)
@@ -72,7 +73,9 @@ class DownloadStage:
             read = await self._source.store.get_object(bucket, transfer.source, buffer, pin=pin)
             verify_whole(read, buffer, transfer.source)
             modified_ns = read.modified_ns or transfer.modified_ns or None
-            write_small(self._target, transfer.target, buffer, tag=self._tag, modified_ns=modified_ns)
+            await self._files.run(
+                write_small, self._target, transfer.target, buffer, tag=self._tag, modified_ns=modified_ns
+            )
 
     async def _download_in_parts(self, transfer: Transfer, head: ObjectHead) -> None:
         bucket = transfer.source_bucket or self._source.bucket

@@ -13,16 +13,18 @@ from bucket_brigade.errors import (
 )
 from bucket_brigade.model.outcome import Failed, Outcome, Vanished
 
-_SOURCE_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "ENOENT", "404", "NotFound"})
+OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
+FILE_GONE = frozenset({"ENOENT"})
 
 
-def outcome_of(error: TransferError) -> Outcome:
+def outcome_of(error: TransferError, *, gone: frozenset[str] = OBJECT_GONE) -> Outcome:
     """Return what the error means for the transfer it ended.
 
-    A source that is gone is Vanished. What would fail every other transfer in the same way (a full disk, expired
+    A source that is gone is Vanished: ``gone`` are the codes of NotFound that say so, for a missing file or folder at the
+    target is a failure. What would fail every other transfer in the same way (a full disk, expired
     credentials, a wrong clock or region, a missing bucket) is a fatal failure: the job stops, resumable.
     """
-    if isinstance(error, NotFound) and error.code in _SOURCE_GONE:
+    if isinstance(error, NotFound) and error.code in gone:
         return Vanished()
     fatal = isinstance(error, (DiskFull, CredentialsExpired, ClockSkewed, WrongRegion)) or error.code == "NoSuchBucket"
     return Failed(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bucket_brigade.journal.port import UploadIntent, UploadRecord, UploadRow
+from bucket_brigade.local.blocking import BlockingCalls
 from bucket_brigade.model.job import Job
 from bucket_brigade.model.outcome import Outcome, State
 from bucket_brigade.model.transfer import BatchId, Transfer
@@ -64,6 +65,7 @@ class Context:
     budget: ByteBudget
     ledger: UploadLedger
     part_concurrency: int
+    files: BlockingCalls = field(default_factory=BlockingCalls)
 
 
 class Stage(Protocol):

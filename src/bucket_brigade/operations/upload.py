@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bucket_brigade.errors import SourceChanged, TransferError
-from bucket_brigade.local.sources import SourceFile, SourceFolder, remove_source_file
+from bucket_brigade.local.sources import SourceFile, SourceFolder, read_as_planned, remove_source_file
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.outcome import Done, Outcome, State, Vanished
 from bucket_brigade.model.parts import Part
@@ -56,6 +56,7 @@ class UploadStage:
 
     def __init__(self, context: Context, source: SourceFolder, target: BucketSide, *, leads_to: State) -> None:
         options = context.job.options
+        self._files = context.files
         self.leads_to = leads_to
         self._source = source
         self._target = target
@@ -85,17 +86,24 @@ class UploadStage:
             return outcome_of(error)
 
     async def _upload_whole(self, batch: BatchView, index: int, transfer: Transfer) -> Outcome:
-        """Read the file inline: a page-cached small file takes less time than a thread hop."""
         budget = self._budget
         held = max(transfer.size, 1)
         await budget.acquire(held)
         try:
-            with SourceFile.open(self._source, transfer.source) as file:
-                if file.size >= self._threshold_bytes:  # it has grown since it was planned
-                    await self._upload_in_parts(batch, index, transfer, file)
-                    return Done(file.size)
-                body = file.read_whole()
-                file.check_unchanged()
+            body = await self._files.run(
+                read_as_planned,
+                self._source,
+                transfer.source,
+                size=transfer.size,
+                modified_ns=transfer.modified_ns,
+            )
+            if body is None:
+                with SourceFile.open(self._source, transfer.source) as file:
+                    if file.size >= self._threshold_bytes:  # it has grown since it was planned
+                        await self._upload_in_parts(batch, index, transfer, file)
+                        return Done(file.size)
+                    body = file.read_whole()
+                    file.check_unchanged()
             crc = crc64nvme(body)
             target = self._target
             written = await target.store.put_object(
