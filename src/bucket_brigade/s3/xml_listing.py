@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import timegm
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from bucket_brigade.s3.store import ListedObject, ListPage
@@ -30,6 +30,7 @@ _PREFIX = re.compile(r"<CommonPrefixes><Prefix>([^<]*)</Prefix></CommonPrefixes>
 _TRUNCATED = re.compile(r"<IsTruncated>(true|false)</IsTruncated>")
 _TOKEN = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
+_STRAY = re.compile(r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
@@ -76,6 +77,8 @@ def _swept(document: bytes) -> ListPage | None:
         return None
     encoded = "<EncodingType>url</EncodingType>" in text
     if "&" in text:
+        if _STRAY.search(text):
+            return None
         found = [tuple(_unescaped(field) for field in row) for row in found]
         prefixes = [_unescaped(prefix) for prefix in prefixes]
         tokens = [_unescaped(token) for token in tokens]
@@ -130,7 +133,7 @@ def _parsed(root: Element) -> ListPage:
             decode(entry.get("Key")),
             int(entry.get("Size")),
             quoted(entry.get("ETag").strip()),
-            iso_to_ns(entry.get("LastModified").strip()),
+            iso_to_ns(entry.get("LastModified").strip() or "1970-01-01"),
             entry.get("StorageClass").strip() or "STANDARD",
         )
         for entry in root.all("Contents")
@@ -148,32 +151,39 @@ def quoted(etag: str) -> str:
 
 # --- dates -------------------------------------------------------------------------------------------------------------
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = {"JanFebMarAprMayJunJulAugSepOctNovDec"[index * 3 : index * 3 + 3]: index + 1 for index in range(12)}
 
 
 @lru_cache(maxsize=4096)
 def _day_to_s(year: int, month: int, day: int) -> int:
-    return timegm((year, month, day, 0, 0, 0))
+    return (date(year, month, day).toordinal() - _EPOCH) * 86_400
 
 
-def iso_to_ns(date: str) -> int:
+def iso_to_ns(stated: str) -> int:
     """Return the nanoseconds since the epoch of ``2026-11-22T12:31:03.123Z``; the fraction may have 0 to 9 digits.
 
-    Raises ValueError.
+    Other forms of ISO 8601 are read too, more slowly; without a zone they are UTC. Raises ValueError.
     """
-    if date[4:5] + date[7:8] + date[10:11] + date[13:14] + date[16:17] != "--T::" or date[-1] != "Z":
-        message = f"no date: {date[:40]}"
-        raise ValueError(message)
-    fraction = date[20:-1]
-    seconds = _day_to_s(int(date[:4]), int(date[5:7]), int(date[8:10]))
-    seconds += int(date[11:13]) * 3600 + int(date[14:16]) * 60 + int(date[17:19])
+    if stated[4:5] + stated[7:8] + stated[10:11] + stated[13:14] + stated[16:17] != "--T::" or stated[-1] != "Z":
+        return _other_date_to_ns(stated)
+    fraction = stated[20:-1]
+    seconds = _day_to_s(int(stated[:4]), int(stated[5:7]), int(stated[8:10]))
+    seconds += int(stated[11:13]) * 3600 + int(stated[14:16]) * 60 + int(stated[17:19])
     return seconds * 1_000_000_000 + (int(fraction.ljust(9, "0")[:9]) if fraction else 0)
 
 
-def http_date_to_ns(date: str) -> int:
+def _other_date_to_ns(stated: str) -> int:
+    moment = datetime.fromisoformat(stated)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def http_date_to_ns(stated: str) -> int:
     """Return the nanoseconds since the epoch of ``Sun, 22 Nov 2026 12:31:03 GMT``, 0 where it is no such date."""
     try:
-        day, month, year, clock = date[5:7], date[8:11], date[12:16], date[17:25]
+        day, month, year, clock = stated[5:7], stated[8:11], stated[12:16], stated[17:25]
         seconds = _day_to_s(int(year), _MONTHS[month], int(day))
         seconds += int(clock[:2]) * 3600 + int(clock[3:5]) * 60 + int(clock[6:8])
     except (ValueError, KeyError):

@@ -1,0 +1,91 @@
+"""Errors, receipts and lists in XML."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bucket_brigade.s3.xml_messages import delete_lists, escape, fits_xml, parse_error, rows_of
+from bucket_brigade.s3.xml_tree import MalformedXml, parse_document
+
+DELETED = (
+    "<DeleteResult><Deleted><Key>a</Key></Deleted><Deleted><Key>é</Key><VersionId>v</VersionId>"
+    "<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId></Deleted></DeleteResult>"
+)
+
+
+@pytest.mark.parametrize("before", [b"", b"\n\n  <?xml version='1.0'?>"])
+@pytest.mark.parametrize("prefix", [b"", b"s3:"])
+def test_error_is_read_wherever_it_stands(before: bytes, prefix: bytes) -> None:
+    document = (
+        b"<Error xmlns:s3='x'><Code>SlowDown</Code><Message>Less &amp; less</Message><RequestId>1</RequestId></Error>"
+    )
+    prefixed = re.sub(rb"<(/?)", rb"<\1" + prefix, document)
+    error = parse_error(before + prefixed)
+    assert error is not None
+    assert (error.code, error.message, error.request_id, error.region) == ("SlowDown", "Less & less", "1", "")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"<html>Error</html>",
+        b"<Error",
+        b"<Errors/>",
+        b"<DeleteResult><Error><Code>x</Code></Error></DeleteResult>",
+    ],
+)
+def test_what_is_no_error_is_none(document: bytes) -> None:
+    assert parse_error(document) is None
+
+
+def test_entities_of_a_doctype_are_refused() -> None:
+    with pytest.raises(MalformedXml, match="DOCTYPE"):
+        parse_document(b'<!DOCTYPE a [<!ENTITY b "c">]><Error><Code>&b;</Code></Error>')
+
+
+def test_deleted_keys_are_read_with_and_without_refusals() -> None:
+    deleted, refused = delete_lists(DELETED.encode())
+    assert [(one["Key"], one["VersionId"]) for one in deleted] == [("a", ""), ("é", "v")]
+    assert refused == []
+    error = "<Error><Key>x&amp;y</Key><Code>AccessDenied</Code><Message>No</Message></Error></DeleteResult>"
+    deleted, refused = delete_lists(DELETED.replace("</DeleteResult>", error).encode())
+    assert [one["Key"] for one in deleted] == ["a", "é"]
+    assert refused == [{"Key": "x&y", "Code": "AccessDenied", "Message": "No"}]
+
+
+def test_delete_result_cut_anywhere_is_refused() -> None:
+    document = DELETED.encode()
+    for end in range(len(document)):
+        with pytest.raises(MalformedXml):
+            delete_lists(document[:end])
+
+
+def test_body_is_cut_into_rows_and_joined_again() -> None:
+    body = b"<L><Object><Key>KEY</Key></Object><Object><Key>KEY</Key><E>100%</E><V>VER</V></Object><Q>f</Q></L>"
+    rows = rows_of(body, "Object", ("KEY", "VER"))
+    assert rows.body([rows.rows[0] % "KEY", rows.rows[1] % ("KEY", "VER")]) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<L></L>",
+        b"<L><Object>KEY</Object><x/><Object>KEY</Object></L>",
+        b"<L><Object>VER KEY</Object></L>",
+        b"<L><Object>KEY KEY</Object></L>",
+    ],
+)
+def test_body_of_another_shape_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="the "):
+        rows_of(body, "Object", ("KEY", "VER"))
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_escaped_text_is_read_back_as_it_was(text: str) -> None:
+    if fits_xml(text):
+        assert parse_document(f"<K>{escape(text)}</K>".encode()).text == text
