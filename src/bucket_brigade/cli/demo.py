@@ -164,8 +164,8 @@ async def _show(settings: Settings, tree: Tree, folder: str, url: str, output: O
                 JobRequest(verb="cp", source=first, target=second, recursive=True),
             ),
             (
-                "3. Download it; the catalog brings the original names back.",
-                JobRequest(verb="cp", source=first, target=returned, recursive=True, catalog=catalog),
+                "3. Download the copy; the catalog brings the original names back.",
+                JobRequest(verb="cp", source=second, target=returned, recursive=True, catalog=catalog),
             ),
         )
         for text, request in steps:

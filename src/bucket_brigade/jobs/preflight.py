@@ -40,10 +40,18 @@ async def check_target(job: Job, store: Store) -> None:
     if isinstance(target, S3Location):
         try:
             await store.head_bucket(target.bucket)
-        except AccessDenied as error:
-            if error.code in REFUSED_CREDENTIALS:
-                raise explained(error, target.endpoint, target.bucket) from error
+        except AccessDenied:
+            await _check_credentials(target, store)
         except TransferError as error:
+            raise explained(error, target.endpoint, target.bucket) from error
+
+
+async def _check_credentials(target: S3Location, store: Store) -> None:
+    """Tell refused credentials from a missing permission: an answer to HEAD has no code, one to a listing has."""
+    try:
+        await store.list_objects(target.bucket, page_size=1)
+    except TransferError as error:
+        if error.code in REFUSED_CREDENTIALS:
             raise explained(error, target.endpoint, target.bucket) from error
 
 
