@@ -20,17 +20,17 @@ _CHECKSUMS = (
     (b"x-amz-checksum-sha1", "SHA1"),
     (b"x-amz-checksum-sha256", "SHA256"),
 )
-_ATTRIBUTES = (
-    (b"x-amz-server-side-encryption", "sse"),
-    (b"x-amz-server-side-encryption-aws-kms-key-id", "sse_kms_key_id"),
-    (b"x-amz-storage-class", "storage_class"),
-    (b"content-type", "content_type"),
-    (b"content-encoding", "content_encoding"),
-    (b"content-disposition", "content_disposition"),
-    (b"content-language", "content_language"),
-    (b"cache-control", "cache_control"),
-    (b"expires", "expires"),
-)
+_ATTRIBUTES = {
+    b"x-amz-server-side-encryption": "sse",
+    b"x-amz-server-side-encryption-aws-kms-key-id": "sse_kms_key_id",
+    b"x-amz-storage-class": "storage_class",
+    b"content-type": "content_type",
+    b"content-encoding": "content_encoding",
+    b"content-disposition": "content_disposition",
+    b"content-language": "content_language",
+    b"cache-control": "cache_control",
+    b"expires": "expires",
+}
 _METADATA = b"x-amz-meta-"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _OK, _PARTIAL = 200, 206
@@ -38,16 +38,15 @@ _OK, _PARTIAL = 200, 206
 
 def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHead:
     """Return what a GET or HEAD tells about an object of ``size`` bytes."""
-    headers = answer.headers
     given: dict[str, str] = {}
-    for name, field in _ATTRIBUTES:
-        if name in headers:
-            given[field] = answer.header(name)
-    metadata = [
-        (name[len(_METADATA) :].decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in headers.items()
-        if name.startswith(_METADATA)
-    ]
+    metadata: list[tuple[str, str]] = []
+    for name, value in answer.headers.items():
+        field = _ATTRIBUTES.get(name)
+        if field is not None:
+            given[field] = value.decode("utf-8", "surrogateescape")
+        elif name.startswith(_METADATA):
+            stated = value.decode("utf-8", "surrogateescape")
+            metadata.append((name[len(_METADATA) :].decode("utf-8", "surrogateescape"), stated))
     return ObjectHead(
         size=size,
         etag=answer.header(b"etag"),

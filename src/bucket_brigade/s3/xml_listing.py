@@ -180,6 +180,7 @@ def _other_date_to_ns(stated: str) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
+@lru_cache(maxsize=4096)  # neighbours in a bucket were often written in the same second
 def http_date_to_ns(stated: str) -> int:
     """Return the nanoseconds since the epoch of ``Sun, 22 Nov 2026 12:31:03 GMT``, 0 where it is no such date."""
     try:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from bucket_brigade.errors import (
@@ -254,6 +255,47 @@ async def test_what_cannot_be_prepared_goes_through_the_client() -> None:
                 errors = await call(lane)
                 assert errors[0].code not in {"", "NoAnswer"}
             assert canned.sent == []
+
+
+async def test_refused_checksum_is_left_to_the_client_to_learn() -> None:
+    refused = answer(400, b"<Error><Code>InvalidRequest</Code><Message>checksum</Message></Error>")
+    async with lane_at() as (lane, canned):
+        canned.answers = [refused, PUT_OK]
+        with pytest.raises(ConnectionLost):  # nobody listens where the client asks
+            await lane.put_object("bucket", "key", b"x", crc64nvme=1)
+        assert len(canned.sent) == 1
+        lane._client.sends_checksums = False
+        await lane.put_object("bucket", "key", b"x", crc64nvme=1)
+    assert b"x-amz-checksum-crc64nvme: AAAAAAAAAAE=\r\n" in canned.sent[0][0]
+    assert b"x-amz-checksum" not in canned.sent[1][0]
+
+
+async def test_insisted_checksum_that_is_refused_is_an_error() -> None:
+    refused = answer(400, b"<Error><Code>InvalidRequest</Code><Message>checksum</Message></Error>")
+    async with lane_at(msgspec.structs.replace(ENDPOINT, checksum="crc64nvme")) as (lane, canned):
+        canned.answers = [refused]
+        with pytest.raises(PermanentError, match="InvalidRequest"):
+            await lane.put_object("bucket", "key", b"x", crc64nvme=1)
+
+
+async def test_secrets_are_in_no_error() -> None:
+    secret = EndpointSettings(
+        name="s3",
+        endpoint_url="http://127.0.0.1:9",
+        access_key_id="AK",
+        secret_access_key=Secret("very-secret"),
+        session_token=Secret("very-temporary"),
+    )
+    for reply in (b"", b"x\r\n\r\n", answer(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>"), answer(200)):
+        async with lane_at(secret) as (lane, canned):
+            canned.answers = [reply]
+            with pytest.raises(BrigadeError) as caught:
+                await PUT(lane)
+            assert b"very-temporary" in canned.sent[0][0]
+        shown: BaseException | None = caught.value
+        while shown is not None:
+            assert "very-" not in repr(shown)
+            shown = shown.__cause__
 
 
 async def test_proxy_and_client_certificate_are_left_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:

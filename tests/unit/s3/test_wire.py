@@ -352,3 +352,24 @@ async def test_answer_cut_anywhere_by_the_network(cut: int) -> None:
 
     async with serving(script) as target, Pool(target, PATIENT, None) as pool:
         assert bytes((await pool.exchange(GET)).body) == b"ok"
+
+
+def test_plain_asyncio_carries_it_too() -> None:
+    body = bytes(range(256)) * (SLICE_BYTES // 64)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        while True:
+            await head_of(reader)
+            assert await reader.readexactly(len(body)) == body
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async def exchange() -> None:
+        async with serving(script) as target, Pool(target, PATIENT, None) as pool:
+            head = b"PUT / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+            for _ in range(3):
+                into = bytearray(len(body))
+                assert (await pool.exchange(head, body, into=memoryview(into))).status == 200
+                assert into == body
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(exchange())
