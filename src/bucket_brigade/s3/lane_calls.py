@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
+from hashlib import sha256
 
 from bucket_brigade.errors import (
     BadKey,
@@ -19,7 +22,7 @@ from bucket_brigade.s3.errors import error_from_exception
 from bucket_brigade.s3.lane_answers import refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
 from bucket_brigade.s3.prepared import quote_key, trimmed
-from bucket_brigade.s3.sigv4 import Stamp
+from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Stamp
 from bucket_brigade.s3.store import Body, Written
 from bucket_brigade.s3.wire_answer import Answer, Garbled, WireError
 from bucket_brigade.s3.xml_messages import ErrorMessage, parse_error
@@ -27,6 +30,9 @@ from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
 FIRST_REFUSAL = 300
 """Answers from this status on are errors: redirects are never followed."""
+
+HASH_ASIDE_BYTES = 1 << 20
+"""Bodies from this size on are hashed in a thread: 0.6 ms per MiB without the GIL. Over TLS they are not hashed at all."""
 
 _UNSENDABLE = re.compile("[^\x20-\x7e]").search
 
@@ -64,10 +70,13 @@ class LaneCalls:
             fields["content-length"] = str(len(body))
             for name, digest in digests:
                 fields[name] = digest(body)
+        payload = EMPTY_SHA256
+        if body and form.hashes_payload:
+            payload = sha256(body).hexdigest() if len(body) < HASH_ASIDE_BYTES else await _hashed_aside(body)
         stamp = None if signer is None else signer.stamp() or await self._renewed(prepared, operation, bucket, key)
         try:
             return await pool.exchange(
-                form.fill(stamp, fields, body), body, into=into, no_body=operation == "HeadObject", replay=replay
+                form.fill(stamp, fields, payload), body, into=into, no_body=operation == "HeadObject", replay=replay
             )
         except (WireError, OSError) as exc:
             raise self._lost(exc, operation, bucket, key) from exc
@@ -168,13 +177,22 @@ def header_value(name: str, value: str) -> str:
     return trimmed(value)
 
 
+async def _hashed_aside(body: Body) -> str:
+    return (await asyncio.to_thread(sha256, body)).hexdigest()
+
+
 def _path(operation: str, key: str) -> str:
     if not key:
         # It would turn a request on an object into one on its bucket.
         message = f"{operation}: the key is empty"
         raise BadKey(message)
+    return in_utf8(quote_key, operation, key)
+
+
+def in_utf8(quote: Callable[[str], str], operation: str, key: str) -> str:
+    """Return ``quote(key)``. Raises BadKey where the key (or prefix) is not UTF-8."""
     try:
-        return quote_key(key)
+        return quote(key)
     except UnicodeError as exc:
         message = f"{operation}: the key {key!r} is not UTF-8 and cannot be an S3 key"
         raise BadKey(message) from exc

@@ -9,7 +9,7 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import encode_crc
 from bucket_brigade.s3.client_objects import reconcile
 from bucket_brigade.s3.lane_answers import check_range, check_state, check_whole, object_head
-from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls, header_value
+from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls, header_value, in_utf8
 from bucket_brigade.s3.lane_forms import Recipe
 from bucket_brigade.s3.prepared import PLACEHOLDER_KEY, copy_source, quote_query
 from bucket_brigade.s3.store import UNPINNED, Body, DeleteError, DeleteKey, ListPage, ObjectHead, Pin, Written
@@ -272,7 +272,11 @@ class ObjectLane(LaneCalls):
         """Return one page of current objects."""
         given = {"?prefix": prefix, "?delimiter": delimiter}
         given |= {"?start-after": start_after} if token is None else {"?continuation-token": token}
-        fields = {name: quote_query(value) for name, value in given.items() if value or value is token}
+        fields = {
+            name: in_utf8(quote_query, "ListObjectsV2", value)
+            for name, value in given.items()
+            if value or value is token
+        }
         form_key = ("ListObjectsV2", bucket, frozenset(fields), page_size)
         prepared = self._get(form_key) or await self._book.prepare(
             form_key, lambda: self._list_recipe(bucket, frozenset(fields), page_size)
@@ -342,7 +346,7 @@ def _pin_fields(pin: Pin) -> dict[str, str]:
 
 def source_fields(bucket: str, key: str, pin: Pin) -> dict[str, str]:
     """Return the fields that name the source of a server-side copy, and which state of it."""
-    source = copy_source(bucket, key, pin.version_id)
+    source = in_utf8(lambda key: copy_source(bucket, key, pin.version_id), "CopyObject", key)
     fields = {"x-amz-copy-source": header_value("source", source)}
     if pin.etag:
         fields["x-amz-copy-source-if-match"] = header_value("ETag", pin.etag)

@@ -167,16 +167,16 @@ class Form:
         self._canonical = canonical
         self._head = head
 
-    def fill(self, stamp: Stamp | None, fields: dict[str, str], body: bytes | bytearray | memoryview = b"") -> bytes:
+    def fill(self, stamp: Stamp | None, fields: dict[str, str], payload: str = EMPTY_SHA256) -> bytes:
         """Return the head of the request, signed. ``fields`` has a value for each varying field, and is changed.
 
-        Header values among ``fields`` must be free of control characters and trimmed (see ``trimmed``).
+        ``payload`` is the body's SHA-256 in hex, used where ``hashes_payload``. Header values among ``fields`` must be free
+        of control characters and trimmed (see ``trimmed``).
         """
         if stamp is not None:
             fields["x-amz-date"] = stamp.date
             fields["x-amz-security-token"] = stamp.token
-            if self.hashes_payload:
-                fields["x-amz-content-sha256"] = sha256(body).hexdigest() if body else EMPTY_SHA256
+            fields["x-amz-content-sha256"] = payload
             fields["credential"] = stamp.credential
             fields["signature"] = stamp.sign(self._canonical % fields)
         return (self._head % fields).encode()
@@ -215,7 +215,11 @@ def compile_form(
     _demand(values, headers)
     sent = {name: value for name, value in headers.items() if name not in _UNSENT and name != "authorization"}
     request_line = f"{captured.method} {path}{'?' + query if query else ''} HTTP/1.1\r\n"
-    head = request_line + _header_lines(sent, varying) + f"accept-encoding: identity\r\nuser-agent: {_fixed(user_agent)}\r\n"
+    head = (
+        request_line
+        + _header_lines(sent, varying)
+        + f"accept-encoding: identity\r\nuser-agent: {_fixed(user_agent)}\r\n"
+    )
     form = Form(
         target=target,
         scope=None,
@@ -354,7 +358,7 @@ def _demand_same_signature(
         token=identity.token,
     )
     fields = dict(values)
-    form.fill(stamp, fields, captured.body)
+    form.fill(stamp, fields, sha256(captured.body).hexdigest())
     if fields["signature"] != signature["signature"]:
         message = "botocore signs something that the lane does not see"
         raise NotPreparable(message)

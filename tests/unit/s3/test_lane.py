@@ -202,8 +202,13 @@ async def test_empty_key_is_refused_before_it_becomes_a_request_on_the_bucket() 
         ):
             with pytest.raises(BadKey):
                 await call
-        with pytest.raises(BadKey, match="UTF-8"):
-            await lane.put_object("bucket", "\udcff", b"x")
+        for call in (
+            lane.put_object("bucket", "\udcff", b"x"),
+            lane.copy_object("bucket", "key", source_bucket="bucket", source_key="\udcff"),
+            lane.list_objects("bucket", prefix="\udcff"),
+        ):
+            with pytest.raises(BadKey, match="UTF-8"):
+                await call
         assert canned.sent == []
 
 
