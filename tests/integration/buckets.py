@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 
+from bucket_brigade.errors import NotFound
 from bucket_brigade.s3.listing import iterate_objects, iterate_uploads
 from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.store import ListedObject, Store
@@ -55,4 +56,8 @@ async def read_all(store: Store, bucket: str, prefix: str = "") -> dict[str, byt
 
 async def uploads_left(store: Store, bucket: str) -> list[str]:
     """Return the keys of multipart uploads that are still open."""
-    return [upload.key async for page in iterate_uploads(store, bucket) for upload in page]
+    try:
+        return [upload.key async for page in iterate_uploads(store, bucket) for upload in page]
+    except NotFound as error:
+        assert error.code == "NoSuchUpload"  # what rclone answers in place of an empty list
+        return []

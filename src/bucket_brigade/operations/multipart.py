@@ -81,9 +81,10 @@ class MultipartUploads:
             upload_id = await target.store.create_multipart_upload(
                 target.bucket, target.key, attributes=target.attributes, checksum=checksum
             )
-        except TransferError:
+        except PermanentError:
             await self._ledger.end_upload(row)
             raise
+        # After any other error the store may have created it: the row stays, and whoever reads it looks for the upload.
         await self._ledger.name_upload(row, upload_id)
         return row, upload_id, {}
 
@@ -291,7 +292,12 @@ async def _uploads_of_key(store: Store, bucket: str, key: str) -> list[tuple[str
     found: list[tuple[str, int]] = []
     markers: tuple[str, str] | None = None
     while True:
-        page = await store.list_multipart_uploads(bucket, prefix=key, markers=markers)
+        try:
+            page = await store.list_multipart_uploads(bucket, prefix=key, markers=markers)
+        except NotFound as error:
+            if error.code != "NoSuchUpload":  # which rclone serve s3 answers in place of an empty list
+                raise
+            return found
         found.extend((upload.upload_id, upload.initiated_ns) for upload in page.uploads if upload.key == key)
         markers = page.next_markers
         if markers is None or (page.uploads and page.uploads[-1].key > key):
