@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import sys
@@ -105,14 +104,9 @@ def output_of(ctx: click.Context, loaded: LoadedSettings, flags: dict[str, Any])
 
 def run_async(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run one coroutine to its end on a uvloop event loop (asyncio's own where there is no uvloop)."""
-    try:
-        import uvloop
+    from bucket_brigade.engine.loop import run_loop
 
-        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    except ImportError:
-        factory = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main())
+    return run_loop(main())
 
 
 def with_brigade(settings: Settings, main: Callable[[Brigade], Coroutine[Any, Any, Result]]) -> Result:
