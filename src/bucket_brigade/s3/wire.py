@@ -170,7 +170,8 @@ class Pool:
             if turn.done() and not turn.cancelled():
                 self._wake()
             else:
-                self._waiting.remove(turn)
+                with contextlib.suppress(ValueError):  # it may have been passed over since it was cancelled
+                    self._waiting.remove(turn)
             raise
 
     def _wake(self) -> None:

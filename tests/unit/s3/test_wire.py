@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -373,3 +374,50 @@ def test_plain_asyncio_carries_it_too() -> None:
 
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(exchange())
+
+
+async def test_pool_survives_whatever_its_connections_do() -> None:
+    """Requests are cancelled, connections closed and garbled at random; nothing hangs, and the pool is whole afterwards."""
+    chance = random.Random(7)
+    behaves = False
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        while True:
+            await head_of(reader)
+            fate = 1.0 if behaves else chance.random()
+            if fate < 0.1:
+                return
+            if fate < 0.2:
+                writer.write(OK[: chance.randrange(len(OK))])
+                return
+            if fate < 0.25:
+                writer.write(b"garbage\r\n\r\n")
+                return
+            if fate < 0.4:
+                await asyncio.sleep(0.002)
+            writer.write(OK)
+            if fate < 0.5:
+                return
+
+    outcomes = {"answered": 0, "failed": 0, "cancelled": 0}
+
+    async def ask(pool: Pool) -> None:
+        into = bytearray(2)
+        try:
+            async with asyncio.timeout(chance.choice([0.001, 5, 5, 5])):
+                await pool.exchange(GET, into=memoryview(into), replay=chance.random() < 0.5)
+            assert into == b"ok"
+            outcomes["answered"] += 1
+        except TimeoutError:
+            outcomes["cancelled"] += 1
+        except (Disconnected, Garbled, OSError):
+            outcomes["failed"] += 1
+
+    async with serving(script) as target, Pool(target, PATIENT, None) as pool:
+        for _ in range(20):
+            await asyncio.gather(*[ask(pool) for _ in range(50)])
+        behaves = True
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*[pool.exchange(GET) for _ in range(100)])
+    assert all(answer.status == 200 for answer in answers)
+    assert min(outcomes.values()) > 0, outcomes
