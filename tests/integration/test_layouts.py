@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -59,8 +60,8 @@ async def test_lookup_and_ls_translate_in_both_directions(
 
     assert stored in program("lookup", "p/deep/er/est/leaf", "--catalog", catalog).out.decode()
     assert "p/deep/er/est/leaf" in program("lookup", stored, "--catalog", catalog).out.decode()
-    listed = program("ls", "--catalog", catalog, "--recursive", f"other://{bucket}/p/").out.decode()
-    assert {line.split(maxsplit=3)[-1].removeprefix("p/") for line in listed.splitlines() if line} >= tree.keys()
+    listed = program("ls", "--catalog", catalog, "--recursive", "--json", f"other://{bucket}/p/").out.splitlines()
+    assert {json.loads(line)["key"] for line in listed} == {f"p/{name}" for name in tree}
 
 
 async def test_hashed_keys_are_the_same_in_every_run(
