@@ -6,7 +6,7 @@ them by hand. A body of known length goes straight into the caller's buffer, or 
 
 from __future__ import annotations
 
-from enum import IntEnum
+from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -83,13 +83,13 @@ class Answer:
         return "" if value is None else value.decode("utf-8", "surrogateescape")
 
 
-class _Mode(IntEnum):
-    IDLE = 0
-    HEAD = 1
-    SIZED = 2
-    """A body of known length, into ``_sink``."""
-    CHUNKED = 3
-    UNTIL_CLOSE = 4
+# What the next bytes are. Plain numbers: looking up a member of an Enum costs 0.1 us, many times per answer.
+_IDLE: Final = 0
+_HEAD: Final = 1
+_SIZED: Final = 2
+"""A body of known length, into ``_sink``."""
+_CHUNKED: Final = 3
+_UNTIL_CLOSE: Final = 4
 
 
 class _ChunkedAnswer(Answer):
@@ -138,7 +138,7 @@ class AnswerReader:
         self._scrap = bytearray(HEAD_BYTES)
         self._view = memoryview(self._scrap)
         self._filled = 0
-        self._mode = _Mode.IDLE
+        self._mode: int = _IDLE
         self._sink: memoryview | None = None
         self._got = 0
         self._limit = 0
@@ -151,30 +151,30 @@ class AnswerReader:
     @property
     def began(self) -> bool:
         """Whether a byte of the present answer has come."""
-        return self._mode > _Mode.HEAD or self._filled > 0
+        return self._mode > _HEAD or self._filled > 0
 
     @property
     def reads_object(self) -> bool:
         """Whether the body of an object is on its way into the caller's buffer."""
-        return self._mode is _Mode.SIZED and not isinstance(self.answer.body, bytearray)
+        return self._mode == _SIZED and not isinstance(self.answer.body, bytearray)
 
     def begin(self, *, into: memoryview | None, no_body: bool) -> None:
         """Expect an answer. ``into`` takes the body of a 200 or 206 of exactly its size; ``no_body`` is for HEAD."""
-        self._mode = _Mode.HEAD
+        self._mode = _HEAD
         self._filled = 0
         self._sink = into
         self._no_body = no_body
 
     def reset(self) -> None:
         """Let go of the caller's buffer: nothing is written into it any more."""
-        self._mode = _Mode.IDLE
+        self._mode = _IDLE
         self._sink = None
         self._got = 0
         self._chunks = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go; never empty, because event loops ask once more after the last byte."""
-        if self._mode is _Mode.SIZED:
+        if self._mode == _SIZED:
             assert self._sink is not None  # noqa: S101 - narrows the type
             return self._sink[self._got :]
         return self._view[self._filled :]
@@ -183,20 +183,20 @@ class AnswerReader:
         """Take note of ``count`` bytes in the buffer; return whether the answer is complete. Raises Garbled."""
         self.total += count
         mode = self._mode
-        if mode is _Mode.HEAD:
+        if mode == _HEAD:
             self._filled += count
             return self._read_head(count)
-        if mode is _Mode.SIZED:
+        if mode == _SIZED:
             self._got += count
             return self._got == len(self._sink) and self._finish()  # type: ignore[arg-type]
-        if mode is _Mode.IDLE:
+        if mode == _IDLE:
             message = "bytes came that nobody asked for"
             raise Garbled(message)
         return self._read_piece(self._view[:count])
 
     def ended(self) -> bool:
         """Take note that the peer closed its side; return whether that completes the answer."""
-        return self._mode is _Mode.UNTIL_CLOSE and self._finish(keep_alive=False)
+        return self._mode == _UNTIL_CLOSE and self._finish(keep_alive=False)
 
     # --- the head ----------------------------------------------------------------------------------------------------
 
@@ -249,9 +249,9 @@ class AnswerReader:
         if self._sink is None:
             answer.body = bytearray()
         if coding is None:
-            self._mode = _Mode.UNTIL_CLOSE
+            self._mode = _UNTIL_CLOSE
         elif coding.strip().lower() == b"chunked":
-            self._mode = _Mode.CHUNKED
+            self._mode = _CHUNKED
             chunked = _ChunkedAnswer(self)
             self._chunks = HttpResponseParser(chunked), chunked
             self._chunks[0].feed_data(raw)
@@ -283,11 +283,11 @@ class AnswerReader:
             return self._finish(surplus=rest > size)
         self._sink[:rest] = self._view[end : end + rest]
         self._got = rest
-        self._mode = _Mode.SIZED
+        self._mode = _SIZED
         return False
 
     def _read_piece(self, piece: bytes | memoryview) -> bool:
-        if self._mode is _Mode.UNTIL_CLOSE:
+        if self._mode == _UNTIL_CLOSE:
             self.take_piece(piece)
             return self.answer.unread and self._finish()
         assert self._chunks is not None  # noqa: S101 - narrows the type
@@ -324,7 +324,7 @@ class AnswerReader:
         if surplus or answer.unread or not keep_alive:
             answer.keep_alive = False
         answer.complete = True
-        self._mode = _Mode.IDLE
+        self._mode = _IDLE
         self._filled = 0
         self._got = 0
         self._sink = None

@@ -173,10 +173,10 @@ async def test_white_space_keeps_a_slow_answer_alive() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for byte in document:
             writer.write(b"1\r\n%c\r\n" % byte)
-            await asyncio.sleep(0.04)
+            await asyncio.sleep(0.06)
         writer.write(b"0\r\n\r\n")
 
-    async with serving(script) as target, Pool(target, QUICK, None) as pool:
+    async with serving(script) as target, Pool(target, WireSettings(read_timeout_s=1.0), None) as pool:
         assert bytes((await pool.exchange(GET)).body) == document
 
 
