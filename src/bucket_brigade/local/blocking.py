@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +26,19 @@ CALLS_IN_THREADS = 2000
 """After so many calls in threads the disk is tried inline again: in a thread, waiting for the interpreter hides its speed."""
 
 MAX_THREADS = 32
+
+
+async def to_its_end(in_thread: Awaitable[T]) -> T:
+    """Return the result of a call that runs in a thread. A cancelled caller too waits for its end.
+
+    Nothing can stop the thread, and nobody may close, meanwhile, the descriptors that it works with.
+    """
+    running = asyncio.ensure_future(in_thread)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 class BlockingCalls:
@@ -52,7 +65,8 @@ class BlockingCalls:
             self._left_in_threads -= 1
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="brigade-file")
-            return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: call(*args, **kwargs))
+            loop = asyncio.get_running_loop()
+            return await to_its_end(loop.run_in_executor(self._executor, lambda: call(*args, **kwargs)))
         begun = self._clock()
         try:
             return call(*args, **kwargs)

@@ -21,10 +21,15 @@ REPLACED_TOGETHER = (
 
 def overlay(source: ObjectAttributes, asked: ObjectAttributes) -> ObjectAttributes:
     """Return the source's attributes with what the job asks for put over them."""
-    if asked is NO_ATTRIBUTES or asked == NO_ATTRIBUTES:
+    if asked == NO_ATTRIBUTES:
         return source
     changes = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
     return msgspec.structs.replace(source, **changes)
+
+
+def inherited(head: ObjectHead) -> ObjectAttributes:
+    """Return what a copy inherits from its source: everything but encryption and storage class, as with CopyObject."""
+    return msgspec.structs.replace(head.attributes, sse=None, sse_kms_key_id=None, storage_class=None)
 
 
 def replaces_metadata(asked: ObjectAttributes) -> bool:
@@ -37,12 +42,10 @@ async def carried_over(
 ) -> ObjectAttributes:
     """Return what the object written elsewhere must get: the source's metadata and tags, and what the job asks for.
 
-    Encryption and storage class are the target's own, as with CopyObject, unless the job asks for them.
-
+    Encryption and storage class are the target's own unless the job asks for them.
     Costs a GetObjectTagging only where the HEAD tells of tags and the job names none.
     """
-    carried = msgspec.structs.replace(head.attributes, sse=None, sse_kms_key_id=None, storage_class=None)
-    attributes = overlay(carried, asked)
+    attributes = overlay(inherited(head), asked)
     if head.tag_count and asked.tagging is None:
         tags = await store.get_object_tags(bucket, key, version_id=version_id)
         attributes = msgspec.structs.replace(attributes, tagging=tags)

@@ -9,7 +9,7 @@ from bucket_brigade.model.job import NO_ATTRIBUTES
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
-from bucket_brigade.operations.attributes import carried_over, overlay, replaces_metadata
+from bucket_brigade.operations.attributes import carried_over, inherited, overlay, replaces_metadata
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, once_more_if_spoiled, run_together
 from bucket_brigade.operations.outcomes import outcome_of, source_changed
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
@@ -69,7 +69,7 @@ class CopyStage:
         attributes = None if self._asked == NO_ATTRIBUTES else self._asked
         if replaces_metadata(self._asked):
             head = head or await self._head(transfer)
-            attributes = overlay(head.attributes, self._asked)
+            attributes = overlay(inherited(head), self._asked)
         etag = transfer.etag or (head.etag if head else "")
         written = await self._target.store.copy_object(
             self._target.bucket,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bucket_brigade.errors import NotFound, TransferError
-from bucket_brigade.model.outcome import Done, Failed, Outcome, State
+from bucket_brigade.errors import TransferError
+from bucket_brigade.model.outcome import Done, Failed, Outcome, State, Vanished
 from bucket_brigade.model.transfer import BATCH_SIZE, Transfer
 from bucket_brigade.operations.outcomes import outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide
@@ -53,30 +53,31 @@ class RemoveSourceStage:
         self._at_once = asyncio.Semaphore(HEADS_AT_ONCE)
 
     async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
-        """HEAD every source, then delete those that are unchanged (or gone: an earlier attempt was here)."""
+        """HEAD every source, then delete those that are unchanged."""
         outcomes: dict[int, Outcome] = {}
         for bucket, group in _by_bucket(batch.transfers, indices, self._source.bucket).items():
-            checks = [self._refusal(bucket, batch.transfers[i]) for i in group]
-            refusals = dict(zip(group, await asyncio.gather(*checks), strict=True))
-            unchanged = [i for i in group if refusals[i] is None]
-            outcomes.update({i: refusal for i, refusal in refusals.items() if refusal is not None})
+            found = await asyncio.gather(*(self._look(bucket, batch.transfers[i]) for i in group))
+            outcomes.update((i, outcome) for i, outcome in zip(group, found, strict=True) if outcome is not None)
+            unchanged = [i for i in group if i not in outcomes]
             keys = [_pinned_key(batch.transfers[i]) for i in unchanged]
             sizes = [max(batch.transfers[i].size, 0) for i in unchanged]
             removed = await delete_keys(self._source, bucket, keys, sizes)
             outcomes.update(zip(unchanged, removed, strict=True))
         return [outcomes[i] for i in indices]
 
-    async def _refusal(self, bucket: str, transfer: Transfer) -> Outcome | None:
-        """Return why the source must stay, or None."""
+    async def _look(self, bucket: str, transfer: Transfer) -> Outcome | None:
+        """Return the outcome of a source that must stay, or is gone already; None for one that is to be deleted."""
+        if not transfer.etag and transfer.version_id is None:
+            return _unpinned(transfer)
         async with self._at_once:
             try:
                 head = await self._source.store.head_object(
                     bucket, transfer.source, pin=Pin(version_id=transfer.version_id)
                 )
-            except NotFound:
-                return None
             except TransferError as error:
-                return outcome_of(error)
+                outcome = outcome_of(error)
+                # Gone: an earlier attempt was here. Deleting it once more would add a delete marker.
+                return Done(max(transfer.size, 0)) if isinstance(outcome, Vanished) else outcome
         return None if _is_planned(head, transfer) else _kept(transfer)
 
 
@@ -91,6 +92,13 @@ def _kept(transfer: Transfer) -> Failed:
     )
 
 
+def _unpinned(transfer: Transfer) -> Failed:
+    return Failed(
+        code="SourceUnpinned",
+        message=f"{transfer.source} was copied, but the source is kept: nothing tells whether it has changed since.",
+    )
+
+
 def _pinned_key(transfer: Transfer) -> DeleteKey:
     return DeleteKey(transfer.source, transfer.version_id, transfer.etag)
 
@@ -102,7 +110,9 @@ def _by_bucket(transfers: Sequence[Transfer], indices: Sequence[int], default: s
     return groups
 
 
-async def delete_keys(side: BucketSide, bucket: str, keys: list[DeleteKey], sizes: list[int]) -> list[Outcome]:
+async def delete_keys(
+    side: BucketSide, bucket: str, keys: list[DeleteKey], sizes: list[int], *, first_pause_s: float = FIRST_PAUSE_S
+) -> list[Outcome]:
     """Delete the keys; ask again, after a pause, for those that the store could not delete just now."""
     outcomes: list[Outcome] = [Done(size) for size in sizes]
     left = list(range(len(keys)))
@@ -111,7 +121,7 @@ async def delete_keys(side: BucketSide, bucket: str, keys: list[DeleteKey], size
         if not left:
             return outcomes
         if round_number:
-            await asyncio.sleep(FIRST_PAUSE_S * 2**round_number)
+            await asyncio.sleep(first_pause_s * 2**round_number)
         try:
             errors = await side.store.delete_objects(bucket, [keys[i] for i in left])
         except TransferError as error:

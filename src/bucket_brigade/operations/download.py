@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from bucket_brigade.errors import TransferError
+from bucket_brigade.local.blocking import to_its_end
 from bucket_brigade.local.paths import TargetFolder
 from bucket_brigade.local.targets import TargetFile, write_small
 from bucket_brigade.local.temporaries import job_tag
@@ -43,15 +44,14 @@ class DownloadStage:
 
     async def _download(self, transfer: Transfer) -> Outcome:
         try:
-            if transfer.target.endswith("/") and transfer.size <= 0:
-                self._target.make_folder(transfer.target)
-                return Done(0)
             head: ObjectHead | None = None
             size = transfer.size
             if size == UNKNOWN_SIZE or size >= self._threshold_bytes:
                 head = await self._head(transfer)
                 size = head.size
-            if head is not None and size >= self._threshold_bytes:
+            if size == 0 and transfer.target.endswith("/"):
+                self._target.make_folder(transfer.target)
+            elif head is not None and size >= self._threshold_bytes:
                 await self._download_in_parts(transfer, head)
             else:
                 await self._download_whole(transfer, size, head)
@@ -82,14 +82,14 @@ class DownloadStage:
         pin = Pin(head.etag, transfer.version_id)
         digest = ReadDigest(head)
         parts = plan_parts(head.size, fit_part_size_bytes(head.size, self._part_size_bytes))
-        file = await asyncio.to_thread(TargetFile, self._target, transfer.target, tag=self._tag, size=head.size)
+        file = TargetFile(self._target, transfer.target, tag=self._tag, size=head.size)
 
         async def fetch_next() -> None:
             for part in parts:
                 async with self._budget.buffer(part.length) as buffer:
                     await self._source.store.get_object(bucket, transfer.source, buffer, start=part.start, pin=pin)
                     digest.add(part.start, buffer)
-                    await asyncio.to_thread(file.write_at, part.start, buffer)
+                    await to_its_end(asyncio.to_thread(file.write_at, part.start, buffer))
 
         with file:
             await run_together(fetch_next, self._part_concurrency)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from bucket_brigade.errors import TransferError
 from bucket_brigade.local.streams import StandardInput, StandardOutput
 from bucket_brigade.model.outcome import Done, Outcome, State
-from bucket_brigade.model.parts import MAX_PARTS, Part, plan_parts
+from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_PARTS, Part, plan_parts
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, run_together
 from bucket_brigade.operations.outcomes import outcome_of
@@ -24,7 +24,7 @@ PARTS_OF_ONE_SIZE = 1000
 
 def growing_part_size_bytes(number: int, first_bytes: int) -> int:
     """Return the size of part ``number`` of a stream: doubled after every thousand parts, so that 8 MiB reach 8 TiB."""
-    return int(first_bytes << ((number - 1) // PARTS_OF_ONE_SIZE))
+    return min(first_bytes << ((number - 1) // PARTS_OF_ONE_SIZE), MAX_PART_BYTES)
 
 
 class StreamInStage:
@@ -97,30 +97,30 @@ class StreamInStage:
         pending: deque[memoryview] = deque([first])
         numbers = iter(range(1, MAX_PARTS + 1))
 
-        async def read_next() -> tuple[int, memoryview] | None:
-            async with reading:
-                number = next(numbers, 0)
-                if not number:
-                    raise too_long(target.key)
-                size = growing_part_size_bytes(number, self._options.part_size_bytes)
-                data = pending.popleft() if pending else await stream.read(size)
-                return (number, data) if data else None
+        async def send(number: int, data: memoryview) -> None:
+            crc = crc64nvme(data)
+            written = await target.store.upload_part(target.bucket, target.key, upload_id, number, data, crc64nvme=crc)
+            prove_part(target.key, number, written, crc)
+            receipts.append(PartReceipt(number=number, etag=written.etag, size=len(data), crc64nvme=crc))
 
-        async def send_next() -> None:
-            while True:
-                async with self._budget.claim(self._options.part_size_bytes):
-                    found = await read_next()
-                    if found is None:
-                        return
-                    number, data = found
-                    crc = crc64nvme(data)
-                    written = await target.store.upload_part(
-                        target.bucket, target.key, upload_id, number, data, crc64nvme=crc
-                    )
-                    prove_part(target.key, number, written, crc)
-                    receipts.append(PartReceipt(number=number, etag=written.etag, size=len(data), crc64nvme=crc))
+        async def send_one() -> bool:
+            async with contextlib.AsyncExitStack() as held:
+                async with reading:
+                    number = next(numbers, 0)
+                    if not number:
+                        raise too_long(target.key)
+                    size = growing_part_size_bytes(number, self._options.part_size_bytes)
+                    await held.enter_async_context(self._budget.claim(size))
+                    data = pending.popleft() if pending else await stream.read(size)
+                if data:
+                    await send(number, data)
+                return bool(data)
 
-        await run_together(send_next, self._part_concurrency)
+        async def send_all() -> None:
+            while await send_one():
+                pass
+
+        await run_together(send_all, self._part_concurrency)
         return sorted(receipts, key=lambda receipt: receipt.number)
 
 
@@ -143,7 +143,8 @@ class StreamOutStage:
     def __init__(self, context: Context, source: BucketSide) -> None:
         self._source = source
         self._part_size_bytes = context.job.options.part_size_bytes
-        self._part_concurrency = context.part_concurrency
+        fitting = context.budget.total_bytes // self._part_size_bytes
+        self._ahead = max(1, min(context.part_concurrency, fitting))
 
     async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
         """Write the object."""
@@ -164,7 +165,7 @@ class StreamOutStage:
                 transfer.source,
                 pin=pin,
                 part_size_bytes=self._part_size_bytes,
-                ahead=self._part_concurrency,
+                ahead=self._ahead,
             )
         ) as chunks:
             async for chunk in chunks:

@@ -15,7 +15,7 @@ from bucket_brigade.model.outcome import Done, Outcome, State, Vanished
 from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
-from bucket_brigade.operations.outcomes import outcome_of
+from bucket_brigade.operations.outcomes import FILE_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_put
 from bucket_brigade.s3.checksums import crc64nvme
@@ -77,15 +77,16 @@ class UploadStage:
     async def _upload(self, batch: BatchView, index: int) -> Outcome:
         transfer = batch.transfers[index]
         try:
-            if transfer.size < self._threshold_bytes:
-                return await self._upload_whole(batch, index, transfer)
+            if transfer.size < self._threshold_bytes and (done := await self._upload_whole(transfer)) is not None:
+                return done
             with SourceFile.open(self._source, transfer.source) as file:
                 await self._upload_in_parts(batch, index, transfer, file)
                 return Done(file.size)
         except TransferError as error:
-            return outcome_of(error)
+            return outcome_of(error, gone=FILE_GONE)
 
-    async def _upload_whole(self, batch: BatchView, index: int, transfer: Transfer) -> Outcome:
+    async def _upload_whole(self, transfer: Transfer) -> Done | None:
+        """Upload it with one PUT; return None where the file has grown too large for that since it was planned."""
         budget = self._budget
         held = max(transfer.size, 1)
         await budget.acquire(held)
@@ -99,9 +100,8 @@ class UploadStage:
             )
             if body is None:
                 with SourceFile.open(self._source, transfer.source) as file:
-                    if file.size >= self._threshold_bytes:  # it has grown since it was planned
-                        await self._upload_in_parts(batch, index, transfer, file)
-                        return Done(file.size)
+                    if file.size >= self._threshold_bytes:
+                        return None
                     body = file.read_whole()
                     file.check_unchanged()
             crc = crc64nvme(body)
@@ -158,7 +158,7 @@ class RemoveFilesStage:
         try:
             remove_source_file(self._source, transfer.source, size=transfer.size, modified_ns=transfer.modified_ns)
         except TransferError as error:
-            outcome = outcome_of(error)
+            outcome = outcome_of(error, gone=FILE_GONE)
             if not isinstance(outcome, Vanished):
                 return outcome
         return Done(max(transfer.size, 0))
