@@ -144,8 +144,14 @@ class Brigade:
             catalog_path = await fetch_catalog(
                 job.read_catalog, await self._catalog_store(job), self.settings.state_dir
             )
+        engine = self.settings.engine
         planner = build_planner(
-            job, store, single=single, catalog_path=catalog_path, batch_size=self.settings.engine.batch_size
+            job,
+            store,
+            single=single,
+            catalog_path=catalog_path,
+            batch_size=engine.batch_size,
+            list_shards=engine.list_shards,
         )
         sink = DryRunSink(job)
         planning = asyncio.create_task(sink.follow(planner))
@@ -268,8 +274,14 @@ class Brigade:
         store = await self._store_of(source) if source is not None and not status.planning_done else None
         planner = None
         if not status.planning_done:
+            engine = self.settings.engine
             planner = build_planner(
-                job, store, single=None, catalog_path=catalog_path, batch_size=self.settings.engine.batch_size
+                job,
+                store,
+                single=None,
+                catalog_path=catalog_path,
+                batch_size=engine.batch_size,
+                list_shards=engine.list_shards,
             )
         setup = WorkerSetup(
             worker=f"{os.uname().nodename}-{os.getpid()}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import AsyncGenerator
@@ -15,13 +16,20 @@ from bucket_brigade.planning.layouts import make_layout
 from bucket_brigade.planning.listed import CatalogSource, ManifestSource
 from bucket_brigade.planning.mapping import mapping_for
 from bucket_brigade.planning.planner import Planner
-from bucket_brigade.planning.sources import ListingSource, SingleSource, Slice, Source, SourceEntry, WalkSource
+from bucket_brigade.planning.sharded import ShardedListingSource
+from bucket_brigade.planning.sources import SingleSource, Slice, Source, SourceEntry, WalkSource
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.locations import root_of
 
 
 def build_planner(
-    job: Job, store: Store | None, *, single: SourceEntry | None, catalog_path: str | None, batch_size: int
+    job: Job,
+    store: Store | None,
+    *,
+    single: SourceEntry | None,
+    catalog_path: str | None,
+    batch_size: int,
+    list_shards: int = 0,
 ) -> Planner:
     """Return the planner of this job.
 
@@ -31,13 +39,16 @@ def build_planner(
         single: the entry of a job that moves one object, looked at beforehand.
         catalog_path: the catalog that names are read from, on disk.
         batch_size: transfers in a full batch.
+        list_shards: ranges of a bucket that are listed side by side; 0 chooses.
     """
     layout = make_layout(job.layout)
-    source = _source(job, store, single, catalog_path)
+    source = _source(job, store, single, catalog_path, list_shards)
     return Planner(source, NameFilter(job.filters), mapping_for(job, layout), batch_size=batch_size)
 
 
-def _source(job: Job, store: Store | None, single: SourceEntry | None, catalog_path: str | None) -> Source:
+def _source(
+    job: Job, store: Store | None, single: SourceEntry | None, catalog_path: str | None, list_shards: int
+) -> Source:
     location = job.source
     if single is not None:
         return SingleSource(single)
@@ -51,7 +62,7 @@ def _source(job: Job, store: Store | None, single: SourceEntry | None, catalog_p
         return CatalogSource(catalog_path, location.key)
     if job.manifest is not None:
         return ManifestSource(job.manifest, location.bucket, base)
-    listing = ListingSource(store, location.bucket, location.key, base=base)
+    listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
     if location.pattern:
         return MatchingSource(listing, literal(location.key[len(base) :]) + location.pattern)
     return listing
@@ -71,8 +82,9 @@ class MatchingSource:
 
     async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
         """See Source."""
-        async for piece in self._source.slices(cursor):
-            yield Slice([entry for entry in piece.entries if self._takes(entry)], piece.cursor)
+        async with contextlib.aclosing(self._source.slices(cursor)) as slices:
+            async for piece in slices:
+                yield Slice([entry for entry in piece.entries if self._takes(entry)], piece.cursor)
 
     def _takes(self, entry: SourceEntry | Refused) -> bool:
         return self._matches(entry.source if isinstance(entry, Refused) else entry.name) is not None

@@ -16,8 +16,6 @@ import msgspec
 
 from bucket_brigade.local.scan import LocalEntry, scan_tree
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Refused
-from bucket_brigade.s3.listing import Listing
-from bucket_brigade.s3.store import Store
 
 SLICE_SIZE = 1000
 
@@ -83,36 +81,6 @@ def _from_file(entry: LocalEntry | Refused) -> SourceEntry | Refused:
     if isinstance(entry, Refused):
         return entry
     return SourceEntry(entry.path, entry.path, entry.size, "", entry.modified_ns)
-
-
-class ListingCursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a listing resumes: behind ``last_key``, or by the store's own ``token`` where its order is not S3's."""
-
-    last_key: str
-    token: str | None = None
-
-
-class ListingSource:
-    """The current objects of a bucket below a prefix."""
-
-    def __init__(self, store: Store, bucket: str, prefix: str, *, base: str) -> None:
-        self._store = store
-        self._bucket = bucket
-        self._prefix = prefix
-        self._base_length = len(base)
-
-    async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
-        """See Source."""
-        at = msgspec.msgpack.decode(cursor, type=ListingCursor) if cursor else ListingCursor("")
-        listing = Listing(self._store, self._bucket, prefix=self._prefix, start_after=at.last_key, token=at.token)
-        cut = self._base_length
-        async with contextlib.aclosing(listing.pages()) as pages:
-            async for page in pages:
-                if not page.objects:
-                    continue
-                entries = [SourceEntry(o.key[cut:], o.key, o.size, o.etag, o.modified_ns) for o in page.objects]
-                position = ListingCursor(page.objects[-1].key, None if listing.ordered else page.next_token)
-                yield Slice(entries, msgspec.msgpack.encode(position))
 
 
 class SingleSource:

@@ -127,6 +127,7 @@ ENGINE_RULES: Mapping[str, Rule] = {
     "batch_size": Rule(low=1, high=1000),
     "max_batch_attempts": Rule(low=1, high=1000),
     "lane": Rule(choices=("auto", "on", "off")),
+    "list_shards": Rule(low=0, high=256),
     "retry.max_attempts": Rule(low=1, high=1000),
     "retry.max_elapsed_s": Rule(low=0, high=604_800),
     "retry.base_delay_s": Rule(low=0, high=3600),

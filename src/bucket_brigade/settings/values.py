@@ -103,6 +103,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_batch_attempts: a batch whose worker died this often fails.
         lane: ``auto`` sends requests over the lane (prepared requests) where the endpoint allows it; ``off`` sends all through
             the aioboto3 client; ``on`` refuses an endpoint that the lane cannot serve.
+        list_shards: ranges of one bucket that are listed side by side; 0 begins with one and divides listings that turn out
+            to be long.
     """
 
     concurrency: int = 64
@@ -116,6 +118,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1000
     max_batch_attempts: int = 10
     lane: str = "auto"
+    list_shards: int = 0
     retry: RetrySettings = RetrySettings()
 
 
