@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bucket_brigade.errors import TransferError
+from bucket_brigade.errors import NotFound, TransferError
 from bucket_brigade.model.job import NO_ATTRIBUTES
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.attributes import carried_over, inherited, overlay, replaces_metadata
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, once_more_if_spoiled, run_together
-from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.outcomes import OBJECT_GONE, of_source, outcome_of, source_changed
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_by_head
 from bucket_brigade.s3.store import ObjectHead, PartReceipt, Pin
@@ -54,12 +54,22 @@ class CopyStage:
             else:
                 await self._copy_whole(transfer, size, head)
         except TransferError as error:
-            return outcome_of(error)
+            return await self._outcome_of(error, transfer)
         return Done(size)
+
+    async def _outcome_of(self, error: TransferError, transfer: Transfer) -> Outcome:
+        """A 404 to a copy may mean either side: only the source's own HEAD says that it has vanished."""
+        if isinstance(error, NotFound) and error.code in OBJECT_GONE:
+            try:
+                await self._head(transfer)
+            except TransferError as found:
+                return outcome_of(found)
+        return outcome_of(error)
 
     async def _head(self, transfer: Transfer) -> ObjectHead:
         bucket = transfer.source_bucket or self._source.bucket
-        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+        pin = Pin(version_id=transfer.version_id)
+        head = await of_source(self._source.store.head_object(bucket, transfer.source, pin=pin))
         if transfer.etag and head.etag != transfer.etag:
             raise source_changed("ETag", transfer.etag, head.etag)
         return head

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bucket_brigade.errors import TransferError
 from bucket_brigade.model.outcome import Done, Failed, Outcome, State, Vanished
 from bucket_brigade.model.transfer import BATCH_SIZE, Transfer
-from bucket_brigade.operations.outcomes import outcome_of
+from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide
 from bucket_brigade.s3.store import DeleteError, DeleteKey, ObjectHead, Pin
 
@@ -75,7 +75,7 @@ class RemoveSourceStage:
                     bucket, transfer.source, pin=Pin(version_id=transfer.version_id)
                 )
             except TransferError as error:
-                outcome = outcome_of(error)
+                outcome = outcome_of(error, gone=OBJECT_GONE)
                 # Gone: an earlier attempt was here. Deleting it once more would add a delete marker.
                 return Done(max(transfer.size, 0)) if isinstance(outcome, Vanished) else outcome
         return None if _is_planned(head, transfer) else _kept(transfer)

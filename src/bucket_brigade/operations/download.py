@@ -14,7 +14,7 @@ from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.multipart import run_together
-from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of, source_changed
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.s3.checksums import ReadDigest, verify_whole
 from bucket_brigade.s3.store import ObjectHead, Pin
@@ -56,7 +56,7 @@ class DownloadStage:
             else:
                 await self._download_whole(transfer, size, head)
         except TransferError as error:
-            return outcome_of(error)
+            return outcome_of(error, gone=OBJECT_GONE)
         return Done(size)
 
     async def _head(self, transfer: Transfer) -> ObjectHead:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from bucket_brigade.errors import (
     ClockSkewed,
     CredentialsExpired,
@@ -15,18 +18,35 @@ from bucket_brigade.model.outcome import Failed, Outcome, Vanished
 
 OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
 FILE_GONE = frozenset({"ENOENT"})
+FATAL_CODES = frozenset({"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+
+Result = TypeVar("Result")
 
 
-def outcome_of(error: TransferError, *, gone: frozenset[str] = OBJECT_GONE) -> Outcome:
+class SourceGone(NotFound):
+    """The source, and nothing else, is not there any more."""
+
+
+async def of_source(read: Awaitable[Result]) -> Result:
+    """Return what a request to the source returns; a NotFound of the object (not of its bucket) becomes SourceGone."""
+    try:
+        return await read
+    except NotFound as error:
+        if error.code not in OBJECT_GONE:
+            raise
+        raise SourceGone(str(error), code=error.code, status=error.status, request_id=error.request_id) from error
+
+
+def outcome_of(error: TransferError, *, gone: frozenset[str] = frozenset()) -> Outcome:
     """Return what the error means for the transfer it ended.
 
-    A source that is gone is Vanished: ``gone`` are the codes of NotFound that say so, for a missing file or folder at the
-    target is a failure. What would fail every other transfer in the same way (a full disk, expired
-    credentials, a wrong clock or region, a missing bucket) is a fatal failure: the job stops, resumable.
+    A source that is gone is Vanished: a SourceGone, or a NotFound with one of the codes ``gone``, where only the source can
+    have said that. From a target, or a proxy before it, a 404 is a failure. What would fail every other transfer in the same
+    way (a full disk, refused credentials, a wrong clock or region, a missing bucket) is fatal: the job stops, resumable.
     """
-    if isinstance(error, NotFound) and error.code in gone:
+    if isinstance(error, SourceGone) or (isinstance(error, NotFound) and error.code in gone):
         return Vanished()
-    fatal = isinstance(error, (DiskFull, CredentialsExpired, ClockSkewed, WrongRegion)) or error.code == "NoSuchBucket"
+    fatal = isinstance(error, (DiskFull, CredentialsExpired, ClockSkewed, WrongRegion)) or error.code in FATAL_CODES
     return Failed(
         code=error.code,
         message=f"{error}" + (f" {error.remedy}" if error.remedy else ""),

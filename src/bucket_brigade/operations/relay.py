@@ -10,7 +10,7 @@ from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.attributes import carried_over
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
-from bucket_brigade.operations.outcomes import outcome_of, source_changed
+from bucket_brigade.operations.outcomes import of_source, outcome_of, source_changed
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_put
 from bucket_brigade.s3.checksums import crc64nvme, verify_whole
@@ -60,7 +60,8 @@ class RelayStage:
 
     async def _head(self, transfer: Transfer) -> ObjectHead:
         bucket = transfer.source_bucket or self._source.bucket
-        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+        pin = Pin(version_id=transfer.version_id)
+        head = await of_source(self._source.store.head_object(bucket, transfer.source, pin=pin))
         if transfer.etag and head.etag != transfer.etag:
             raise source_changed("ETag", transfer.etag, head.etag)
         return head
@@ -69,7 +70,7 @@ class RelayStage:
         source_bucket = transfer.source_bucket or self._source.bucket
         pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
         async with self._budget.buffer(size) as buffer:
-            read = await self._source.store.get_object(source_bucket, transfer.source, buffer, pin=pin)
+            read = await of_source(self._source.store.get_object(source_bucket, transfer.source, buffer, pin=pin))
             crc = crc64nvme(buffer)
             verify_whole(read, buffer, transfer.source)
             attributes = await carried_over(
@@ -85,7 +86,9 @@ class RelayStage:
         pin = Pin(head.etag, transfer.version_id)
 
         async def fill(part: Part, buffer: memoryview) -> None:
-            await self._source.store.get_object(source_bucket, transfer.source, buffer, start=part.start, pin=pin)
+            await of_source(
+                self._source.store.get_object(source_bucket, transfer.source, buffer, start=part.start, pin=pin)
+            )
 
         target = MultipartTarget(
             store=self._target.store,

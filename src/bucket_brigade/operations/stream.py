@@ -13,7 +13,7 @@ from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_PARTS, Part, plan_parts
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, run_together
-from bucket_brigade.operations.outcomes import outcome_of
+from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_by_head, prove_part, prove_put
 from bucket_brigade.s3.checksums import ReadDigest, combine_parts, crc64nvme
@@ -152,7 +152,7 @@ class StreamOutStage:
             with contextlib.closing(StandardOutput()) as stream:
                 return [Done(await self._download(batch.transfers[index], stream)) for index in indices]
         except TransferError as error:
-            return [outcome_of(error)]
+            return [outcome_of(error, gone=OBJECT_GONE)]
 
     async def _download(self, transfer: Transfer, stream: StandardOutput) -> int:
         bucket = transfer.source_bucket or self._source.bucket

@@ -14,7 +14,7 @@ from bucket_brigade.errors import (
     WrongRegion,
 )
 from bucket_brigade.model.outcome import Failed, Vanished
-from bucket_brigade.operations.outcomes import FILE_GONE, outcome_of
+from bucket_brigade.operations.outcomes import FILE_GONE, OBJECT_GONE, SourceGone, outcome_of
 from bucket_brigade.operations.receipts import etag_is_md5_of, prove_by_head, prove_put
 from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.store import Written
@@ -82,8 +82,10 @@ def test_what_every_other_transfer_would_meet_stops_the_job(error: TransferError
     assert outcome.fatal
 
 
-def test_a_missing_object_vanished_and_a_missing_file_only_where_files_are_the_source() -> None:
-    assert outcome_of(NotFound("gone", code="NoSuchKey")) == Vanished()
+def test_what_is_missing_vanished_only_where_the_source_said_so() -> None:
+    assert outcome_of(SourceGone("gone", code="NoSuchKey")) == Vanished()
+    assert outcome_of(NotFound("gone", code="NoSuchKey"), gone=OBJECT_GONE) == Vanished()
+    assert isinstance(outcome_of(NotFound("gone", code="NoSuchKey")), Failed)
     assert outcome_of(NotFound("gone", code="ENOENT"), gone=FILE_GONE) == Vanished()
     assert isinstance(outcome_of(NotFound("gone", code="ENOENT")), Failed)
     assert isinstance(outcome_of(NotFound("gone", code="NoSuchUpload")), Failed)

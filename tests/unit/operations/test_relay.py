@@ -17,7 +17,7 @@ from tests.unit.operations.world import (
     unsized,
 )
 
-from bucket_brigade.errors import StoreUnavailable
+from bucket_brigade.errors import NotFound, StoreUnavailable
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.outcome import Done, State, Vanished
 from bucket_brigade.model.transfer import Transfer
@@ -92,3 +92,11 @@ async def test_a_source_that_fails_in_the_middle_leaves_no_upload() -> None:
 async def test_a_source_that_is_gone_has_vanished() -> None:
     transfers = [Transfer("f", "f", 3, '"e"'), Transfer("g", "g", 9000, '"e"'), Transfer("h", "h")]
     assert await execute(stage(World(), small_store()), *transfers) == [Vanished()] * 3
+
+
+async def test_a_target_that_answers_404_fails_the_transfer_and_loses_nothing() -> None:
+    world, source = World(), small_store()
+    transfer = await listed(source, "f", b"content", target="to/f")
+    refusing = FaultyStore(world.store, [Fault(operation="put_object", does=NotFound("no", code="NoSuchKey"))]).as_store
+    relay = RelayStage(world.context, side(source, SOURCE), side(refusing, TARGET), leads_to=State.DONE)
+    assert failed(await execute_one(relay, transfer)).code == "NoSuchKey"
