@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -39,7 +39,9 @@ from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.model.events import Warned
 from bucket_brigade.model.outcome import Counters, Failed
 
-GROW_AFTER_S = 3.0
+GROW_AFTER_S = 8.0
+"""How long a job runs in one process before it may get another: starting one costs a second of CPU."""
+
 GROW_WHEN_WAITING = 16
 """Batches that wait while every worker is busy: with fewer, another process would cost more than it brings."""
 
@@ -113,11 +115,12 @@ class WorkerPool:
                 raise
             if not self._local_run.cancelled():
                 self._local_run.result()
-            await self._stopped_by(worker.fatal)
+            if worker.fatal is not None:
+                await self._stopped_by(worker.fatal)
 
-    async def _stopped_by(self, fatal: Failed | None) -> None:
+    async def _stopped_by(self, fatal: Failed) -> None:
         """One worker met what every other one would meet: stop them all."""
-        if fatal is not None and self.fatal is None:
+        if self.fatal is None:
             self.fatal = fatal
             await self._queue.stop()
             self.stop()
@@ -150,9 +153,9 @@ class WorkerPool:
         try:
             for restart in range(MAX_RESTARTS + 1):
                 cause = await remote.run()
+                count = await remote.seat.abandon()
                 if not cause or self._stopping:
                     return
-                count = await self._queue.abandon(remote.name, self.open_counters())
                 self._emit(
                     Warned(
                         job_id=self._setup.job.id,
@@ -174,14 +177,14 @@ class _RemoteWorker:
         setup: WorkerSetup,
         queue: JournalQueue,
         emit: Emit,
-        stopped_by: Callable[[Failed | None], object],
+        stopped_by: Callable[[Failed], Awaitable[None]],
     ) -> None:
         self.name = setup.worker
         self.counters = Counters()
         self.in_flight = 0
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._setup = setup
-        self._seat: WorkerSeat = queue.seat(self.name)
+        self.seat: WorkerSeat = queue.seat(self.name)
         self._emit = emit
         self._stopped_by = stopped_by
         self._writer: asyncio.StreamWriter | None = None
@@ -212,24 +215,26 @@ class _RemoteWorker:
             await _reap(process)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        leasing: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as calls:
             while True:
                 try:
                     message = await read_from_worker(reader)
                 except (asyncio.IncompleteReadError, ConnectionError):
-                    return "its socket closed"
+                    message = Finished(None, crash="its socket closed")
                 if isinstance(message, Observed):
                     self.counters, self.in_flight = message.counters, message.in_flight
                     for event in message.events:
                         self._emit(event)
                 elif isinstance(message, Finished):
+                    if leasing is not None:
+                        leasing.cancel()  # it may wait for the very batches that this worker held
                     if message.fatal is not None:
-                        found = self._stopped_by(message.fatal)
-                        if asyncio.iscoroutine(found):
-                            await found
+                        await self._stopped_by(message.fatal)
                     return message.crash
                 else:
-                    calls.create_task(self._answer(message, writer), name=f"call of {self.name}")
+                    task = calls.create_task(self._answer(message, writer), name=f"call of {self.name}")
+                    leasing = task if isinstance(message, LeaseCall) else leasing
 
     async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> None:
         try:
@@ -240,7 +245,7 @@ class _RemoteWorker:
             write_message(writer, answer)
 
     async def _carry_out(self, call: Call) -> Answer:
-        seat = self._seat
+        seat = self.seat
         match call:
             case LeaseCall(call=number, limit=limit):
                 return Answer(call=number, leases=await seat.lease(limit))
@@ -266,8 +271,9 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
     try:
         async with asyncio.timeout(LAST_WORD_TIMEOUT_S):
             await process.wait()
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        raise
+        if not isinstance(error, TimeoutError):
+            raise
