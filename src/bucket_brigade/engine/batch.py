@@ -97,8 +97,8 @@ class OpenBatch:
                 self._tell(index, code, message)
 
     def checkpoint(self) -> Checkpoint:
-        """Return what is true now. Failures are told once."""
-        failures, self._failures = tuple(self._failures), []
+        """Return what is true now, with the failures of which the journal does not know yet."""
+        failures = tuple(self._failures)
         self.dirty = False
         return Checkpoint(
             batch_id=self.view.id,
@@ -107,3 +107,7 @@ class OpenBatch:
             failures=failures,
             counters=msgspec.structs.replace(self.counters),
         )
+
+    def told(self, checkpoint: Checkpoint) -> None:
+        """Say that the journal has this checkpoint of the batch."""
+        del self._failures[: len(checkpoint.failures)]

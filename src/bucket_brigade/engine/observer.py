@@ -26,6 +26,8 @@ class EventObserver:
         for index, outcome in zip(indices, outcomes, strict=True):
             transfer = batch.transfers[index]
             if isinstance(outcome, Failed):
+                if outcome.fatal:  # the job stops, and this transfer is still to be done
+                    continue
                 self._emit(
                     TransferFailed(
                         job_id=self._job_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -64,7 +64,7 @@ class JournalQueue:
         self._leased = 0
         self._planning_done = status.planning_done
         self._stopping = False
-        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()
         self._counters = msgspec.structs.replace(status.counters)
 
     def counters(self, open_counters: Counters) -> Counters:
@@ -89,11 +89,9 @@ class JournalQueue:
         """Record planned batches; then wait while too many are ahead of the workers."""
         await self._journal.append(batches, refused=refused, cursor=cursor, exhausted=exhausted)
         self._count_planned(batches, refused)
-        async with self._changed:
-            self._waiting += len(batches)
-            self._planning_done = exhausted
-            self._changed.notify_all()
-            await self._changed.wait_for(lambda: self._waiting < self._planned_ahead or self._stopping)
+        self._planning_done = exhausted
+        self._count(waiting=len(batches))
+        await self._until(lambda: self._waiting < self._planned_ahead or self._planning_done or self._stopping)
 
     def _count_planned(self, batches: Sequence[Sequence[Transfer]], refused: Sequence[Refused]) -> None:
         failed = sum(entry.failed for entry in refused)
@@ -104,9 +102,8 @@ class JournalQueue:
 
     async def stop(self) -> None:
         """Lease nothing any more."""
-        async with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._stopping = True
+        self._count()
 
     def seat(self, worker: str) -> WorkerSeat:
         """Return the queue as the worker of this name sees it."""
@@ -115,55 +112,47 @@ class JournalQueue:
     async def lease(self, worker: str, limit: int) -> list[Lease]:
         """Lease for a worker; see BatchQueue."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(self._has_news)
-                if self._stopping or not self._waiting:
-                    return []
-                limit = min(limit, self._waiting)
-                self._waiting -= limit
-                self._leased += limit
-            leases = await self._journal.lease(worker, limit)
-            if missing := limit - len(leases):
-                await self._moved(leased=-missing)
+            await self._until(self._has_work_or_none_will_come)
+            if self._stopping or not self._waiting:
+                return []
+            claimed = min(limit, self._waiting)
+            self._count(waiting=-claimed, leased=claimed)
+            try:
+                leases = await self._journal.lease(worker, claimed)
+            except BaseException:
+                self._count(waiting=claimed, leased=-claimed)
+                raise
+            self._count(leased=len(leases) - claimed)
+            for lease in leases:
+                self._counters.subtract(lease.counters)
             if leases:
-                for lease in leases:
-                    self._counters.subtract(lease.counters)
-                async with self._changed:
-                    self._changed.notify_all()
                 return leases
 
-    def _has_news(self) -> bool:
+    def _has_work_or_none_will_come(self) -> bool:
         return bool(self._waiting) or self._stopping or (self._planning_done and not self._leased)
 
-    async def closed(self, counters: Counters) -> None:
+    def closed(self, counters: Counters) -> None:
         """Say that a batch was completed."""
         self._counters.add(counters)
-        await self._moved(leased=-1)
+        self._count(leased=-1)
 
-    async def returned(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Say that leased batches wait again."""
-        for checkpoint in checkpoints:
-            self._counters.add(checkpoint.counters)
-        await self._moved(leased=-len(checkpoints), waiting=len(checkpoints))
+    def returned(self, counters: Sequence[Counters]) -> None:
+        """Say that leased batches, of these counters, wait again."""
+        for one in counters:
+            self._counters.add(one)
+        self._count(leased=-len(counters), waiting=len(counters))
 
-    async def abandon(self, worker: str, others: Counters) -> int:
-        """Give back what a dead worker held; return how many batches.
+    def _count(self, *, waiting: int = 0, leased: int = 0) -> None:
+        self._waiting += waiting
+        self._leased += leased
+        if self._leased < 0 or self._waiting < 0:
+            raise JournalError("The queue lost count of its batches.", remedy="This is a bug; please report it.")
+        self._news.set()
+        self._news = asyncio.Event()
 
-        ``others`` are the counters of the batches that the other workers hold: the journal tells the rest anew.
-        """
-        count = await self._journal.abandon(worker)
-        self._counters = (await self._journal.status()).counters
-        self._counters.subtract(others)
-        await self._moved(leased=-count, waiting=count)
-        return count
-
-    async def _moved(self, *, leased: int, waiting: int = 0) -> None:
-        async with self._changed:
-            self._leased += leased
-            self._waiting += waiting
-            if self._leased < 0:
-                raise JournalError("The queue lost count of its batches.", remedy="This is a bug; please report it.")
-            self._changed.notify_all()
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._news.wait()
 
 
 class WorkerSeat:
@@ -173,24 +162,38 @@ class WorkerSeat:
         self._queue = queue
         self._journal = journal
         self._worker = worker
+        self._held: dict[BatchId, Counters] = {}
 
     async def lease(self, limit: int) -> list[Lease]:
         """See BatchQueue."""
-        return await self._queue.lease(self._worker, limit)
+        leases = await self._queue.lease(self._worker, limit)
+        self._held.update((lease.batch_id, lease.counters) for lease in leases)
+        return leases
 
     async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> None:
         """See BatchQueue."""
         await self._journal.checkpoint(checkpoints)
+        self._held.update((checkpoint.batch_id, checkpoint.counters) for checkpoint in checkpoints)
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """See BatchQueue."""
         await self._journal.complete(checkpoint)
-        await self._queue.closed(checkpoint.counters)
+        del self._held[checkpoint.batch_id]
+        self._queue.closed(checkpoint.counters)
 
     async def release(self, checkpoints: Sequence[Checkpoint]) -> None:
         """See BatchQueue."""
         await self._journal.release(checkpoints)
-        await self._queue.returned(checkpoints)
+        for checkpoint in checkpoints:
+            del self._held[checkpoint.batch_id]
+        self._queue.returned([checkpoint.counters for checkpoint in checkpoints])
+
+    async def abandon(self) -> int:
+        """Give back what the worker still holds, as far as its last checkpoints tell: it is gone. Return how many batches."""
+        await self._journal.abandon(self._worker)
+        held, self._held = self._held, {}
+        self._queue.returned(list(held.values()))
+        return len(held)
 
     async def record_upload(self, intent: UploadIntent) -> UploadRow:
         """See BatchQueue."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from bucket_brigade.engine.batch import OpenBatch
 from bucket_brigade.engine.queue import BatchQueue
-from bucket_brigade.errors import JournalError
+from bucket_brigade.errors import JournalError, TransferError
 from bucket_brigade.journal.port import Checkpoint, Lease
 from bucket_brigade.model.outcome import Counters, Done, Failed, Outcome
 from bucket_brigade.model.transfer import BATCH_SIZE
@@ -73,8 +73,10 @@ class Worker:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._feed_wanted = asyncio.Event()
         self._record_wanted = asyncio.Event()
+        self._feeder: asyncio.Task[None] | None = None
         self._exhausted = False
         self._stopping = False
+        self._lost = False
         self.in_flight = 0
         self.fatal: Failed | None = None
 
@@ -93,7 +95,9 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._record_regularly(), name="recorder")
-                group.create_task(self._feed(), name="feeder")
+                self._feeder = group.create_task(self._feed(), name="feeder")
+                if self._stopping:
+                    self._feeder.cancel()
                 for number in range(self._settings.concurrency):
                     group.create_task(self._work(), name=f"slot {number}")
         finally:
@@ -104,7 +108,8 @@ class Worker:
         self._stopping = True
         self._exhausted = True
         self._chunks.clear()
-        self._feed_wanted.set()
+        if self._feeder is not None:
+            self._feeder.cancel()  # it may wait for a batch that comes only when ours are over
         self._record_wanted.set()
         self._wake()
 
@@ -117,7 +122,7 @@ class Worker:
 
     async def _feed(self) -> None:
         one_chunk_each = self._operation.stages[0].chunk_size >= BATCH_SIZE
-        while not self._stopping:
+        while True:
             self._feed_wanted.clear()
             free = OPEN_BATCHES_OF_ONE_CHUNK - len(self._open) if one_chunk_each else 1
             if free <= 0 or len(self._chunks) >= self._enough_chunks:
@@ -219,19 +224,31 @@ class Worker:
         others = [batch for batch in self._open.values() if batch.dirty and batch not in over] if regular else []
         if not over and not others:
             return
-        checkpoints = self._snapshot([*over, *others])
-        await self._operation.settle()
+        both = list(zip([*over, *others], self._snapshot([*over, *others]), strict=True))
+        if not await self._settle():
+            return
         ended = {id(batch) for batch in over if batch.settled}
-        both = list(zip([*over, *others], checkpoints, strict=True))
-        open_ones = [checkpoint for batch, checkpoint in both if id(batch) not in ended]
+        open_ones = [(batch, checkpoint) for batch, checkpoint in both if id(batch) not in ended]
         if open_ones:
-            await self._queue.checkpoint(open_ones)
+            await self._queue.checkpoint([checkpoint for _, checkpoint in open_ones])
+            for batch, checkpoint in open_ones:
+                batch.told(checkpoint)
         for batch, checkpoint in both[: len(over)]:
             if id(batch) in ended:
                 await self._queue.complete(checkpoint)
                 self._forget(batch)
             elif not self._stopping:
                 self._advance(batch)
+
+    async def _settle(self) -> bool:
+        """Make durable what was done; where that fails, stop: nothing done since the last time may be recorded as done."""
+        try:
+            await self._operation.settle()
+        except TransferError as error:
+            self._lost = True
+            self.fatal = self.fatal or Failed(code=error.code, message=str(error), fatal=True)
+            self.stop()
+        return not self._lost
 
     def _snapshot(self, batches: Sequence[OpenBatch]) -> list[Checkpoint]:
         retries = self._count_retries()
@@ -247,13 +264,13 @@ class Worker:
 
     async def _give_back(self) -> None:
         """Release what is still open, as far as it got; a journal that cannot record it any more loses nothing but time."""
-        if not self._open:
+        if not self._open or self._lost:
             return
         checkpoints = self._snapshot(list(self._open.values()))
         with contextlib.suppress(JournalError, TimeoutError):
             async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
-                await self._operation.settle()
-                await self._queue.release(checkpoints)
+                if await self._settle():
+                    await self._queue.release(checkpoints)
         for batch in self._open.values():
             self._operation.forget(batch.view)
         self._open.clear()
