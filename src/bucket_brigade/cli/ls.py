@@ -13,13 +13,14 @@ from bucket_brigade.cli.catalogs import local_catalog
 from bucket_brigade.cli.invocation import load, with_brigade
 from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.ls_lines import Listing, Row
-from bucket_brigade.cli.options import common_options, endpoint_options
+from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import Rule
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.listing import Listing as CheckedListing
+from bucket_brigade.s3.shards import AUTO_SHARDS, iterate_in_order
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.values import Settings
 
@@ -34,11 +35,15 @@ from bucket_brigade.settings.values import Settings
 @click.option("--logical", is_flag=True, help="Show the names behind the hashed layout's stored keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @endpoint_options
+@lane_option
+@list_shards_option
 @common_options
 @click.pass_context
 def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
     """List buckets (without LOCATION, or for NAME://), or what is at LOCATION: s3://bucket/prefix."""
     settings = load(ctx).settings
+    # One range comes in order at no cost: only who asks for shards gets them.
+    flags["shards"] = (settings.engine.list_shards or AUTO_SHARDS) if "list_shards" in gathered(ctx) else 1
     if flags["catalog"] and flags["logical"]:
         raise ConfigError("--catalog and --logical answer the same question", remedy="Give one of the two.")
 
@@ -66,20 +71,31 @@ async def _show(
             listing.buckets(await store.list_buckets())
             return
         show = _show_logical if flags["logical"] else _show_stored
-        await show(store, where, listing, recursive=flags["recursive"], page_size=flags["page_size"])
+        await show(
+            store,
+            where,
+            listing,
+            recursive=flags["recursive"],
+            page_size=flags["page_size"],
+            shards=flags["shards"],
+        )
     if where.key and not (listing.totals.objects or listing.prefixes):
         raise ConfigError(
             f"there is nothing at {where}", remedy=f"`brigade ls {where.endpoint}://{where.bucket}/` shows what is."
         )
 
 
-async def _show_stored(store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int) -> None:
+async def _show_stored(
+    store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int, shards: int = 1
+) -> None:
     # The names of one level are shown without the folder they are in, those of a whole tree in full; as in aws.
     whole_tree = recursive or bool(where.pattern)
     cut = 0 if whole_tree else where.key.rfind("/") + 1
     matches = _matcher(where)
-    delimiter = "" if whole_tree else "/"
-    pages = CheckedListing(store, where.bucket, prefix=where.key, delimiter=delimiter, page_size=page_size).pages()
+    if whole_tree:
+        pages = iterate_in_order(store, where.bucket, prefix=where.key, page_size=page_size, shards=shards)
+    else:
+        pages = CheckedListing(store, where.bucket, prefix=where.key, delimiter="/", page_size=page_size).pages()
     async with contextlib.aclosing(pages):
         async for page in pages:
             await asyncio.sleep(0)  # lets the request for the next page go out before this one is written
@@ -91,13 +107,15 @@ async def _show_stored(store: Store, where: S3Location, listing: Listing, *, rec
             )
 
 
-async def _show_logical(store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int) -> None:
+async def _show_logical(
+    store: Store, where: S3Location, listing: Listing, *, recursive: bool, page_size: int, shards: int = 1
+) -> None:
     """Names behind hashed keys come in the order of their hashes, so one level of them needs the whole listing."""
     from bucket_brigade.planning.layouts import HashedLayout
 
     layout = HashedLayout()
     levels = _Levels("", recursive=recursive)
-    pages = CheckedListing(store, where.bucket, prefix=where.key, page_size=page_size).pages()
+    pages = iterate_in_order(store, where.bucket, prefix=where.key, page_size=page_size, shards=shards)
     async with contextlib.aclosing(pages):
         async for page in pages:
             await asyncio.sleep(0)

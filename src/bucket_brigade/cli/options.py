@@ -27,6 +27,8 @@ SETTINGS_FLAGS = {
     "memory": "engine.memory_bytes",
     "part_size": "transfer.part_size_bytes",
     "multipart_threshold": "transfer.multipart_threshold_bytes",
+    "lane": "engine.lane",
+    "list_shards": "engine.list_shards",
 }
 """Parameter name to the setting's name in the configuration file; the file itself has none."""
 
@@ -42,6 +44,10 @@ def gathered(ctx: click.Context) -> dict[str, str | bool]:
 def _gather(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None and param.name is not None:
         gathered(ctx)[param.name] = value
+
+
+def _gather_shards(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    _gather(ctx, param, "0" if value == "auto" else value)
 
 
 def _setting(*names: str, metavar: str, text: str, choices: Iterable[str] = ()) -> Decorator[Any]:
@@ -103,7 +109,23 @@ source_endpoint_options = _chain(
     click.option("--source-region", metavar="NAME", help="Region of the source's bucket."),
 )
 
+lane_option = _setting(
+    "--lane",
+    metavar="",
+    choices=("auto", "on", "off"),
+    text="Prepared requests: auto where the endpoint allows it, off sends all through aioboto3.",
+)
+list_shards_option = click.option(
+    "--list-shards",
+    metavar="N|auto",
+    expose_value=False,
+    callback=_gather_shards,
+    help="Ranges of one bucket listed side by side; auto divides listings that turn out to be long, 1 none.",
+)
+
 engine_options = _chain(
+    lane_option,
+    list_shards_option,
     _setting("--concurrency", metavar="N", text="Transfers in flight in each worker process."),
     _setting("--processes", metavar="N", text="Worker processes; 0 chooses by itself."),
     _setting("--memory", metavar="SIZE", text="Budget for all buffers of a process, such as 64MiB."),

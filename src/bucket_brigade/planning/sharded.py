@@ -17,11 +17,10 @@ import msgspec
 
 from bucket_brigade.planning.sources import Slice, SourceEntry
 from bucket_brigade.s3.listing import Listing
-from bucket_brigade.s3.shards import Shard, out_of_order
+from bucket_brigade.s3.shards import AUTO_SHARDS, Shard, out_of_order
 from bucket_brigade.s3.split_points import byte_order, find_split_points
 from bucket_brigade.s3.store import ListedObject, ListPage, Store
 
-AUTO_SHARDS = 4
 SPLIT_AFTER_KEYS = 5_000
 
 

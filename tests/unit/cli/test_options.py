@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucket_brigade.cli.attributes import parse_metadata, side_overrides
+from bucket_brigade.cli.invocation import load
 from bucket_brigade.cli.main import VERBS, brigade
-from bucket_brigade.cli.options import RULES, RuleOrderCommand, filter_options
+from bucket_brigade.cli.options import RULES, RuleOrderCommand, filter_options, list_shards_option
 from bucket_brigade.cli.requests import build_filters, build_request, confirm_delete, deletes_many
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
@@ -55,6 +56,22 @@ def test_every_verb_explains_itself(verb: str) -> None:
     result = CliRunner().invoke(brigade, [verb, "--help"])
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: brigade {verb}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shards"), [([], 0), (["--list-shards", "4"], 4), (["--list-shards", "auto"], 0)]
+)
+def test_list_shards_is_a_number_or_auto(arguments: list[str], shards: int) -> None:
+    found: list[int] = []
+
+    @click.command()
+    @list_shards_option
+    @click.pass_context
+    def command(ctx: click.Context, /) -> None:
+        found.append(load(ctx).settings.engine.list_shards)
+
+    assert CliRunner().invoke(command, arguments, catch_exceptions=False).exit_code == 0
+    assert found == [shards]
 
 
 # --- metadata --------------------------------------------------------------------------------------------------------
