@@ -17,10 +17,8 @@ import msgspec
 
 from bucket_brigade.errors import PlanError
 from bucket_brigade.local.oserrors import errno_name
+from bucket_brigade.model.location import MAX_KEY_BYTES
 from bucket_brigade.model.transfer import Refused
-
-MAX_KEY_BYTES = 1024
-"""The longest key of S3, in bytes of UTF-8: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 
 _MAX_OPEN_FOLDERS = 32
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK

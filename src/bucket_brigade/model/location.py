@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+MAX_KEY_BYTES = 1024
+"""The longest key of S3, in bytes of UTF-8: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+
 DEFAULT_ENDPOINT = "s3"
 """The name, and URL scheme, of the endpoint that the AWS environment describes."""
 

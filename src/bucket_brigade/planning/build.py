@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.job import Job
-from bucket_brigade.model.location import LocalPath, S3Location
+from bucket_brigade.model.location import LocalPath, StandardStream
 from bucket_brigade.model.transfer import Refused
 from bucket_brigade.planning.filters import NameFilter
 from bucket_brigade.planning.layouts import make_layout
 from bucket_brigade.planning.listed import CatalogSource, ManifestSource
 from bucket_brigade.planning.mapping import mapping_for
+from bucket_brigade.planning.pinning import PinningSource
 from bucket_brigade.planning.planner import Planner
 from bucket_brigade.planning.sharded import ShardedListingSource
 from bucket_brigade.planning.sources import SingleSource, Slice, Source, SourceEntry, WalkSource
@@ -52,16 +53,21 @@ def _source(
     location = job.source
     if single is not None:
         return SingleSource(single)
+    if isinstance(location, StandardStream) or not location.recursive:
+        # A listing by its name as the prefix would find, and delete, its namesakes.
+        raise ConfigError(f"{location} is one object, and was not looked at", remedy="This is a bug; please report it.")
     if isinstance(location, LocalPath):
         walk = WalkSource(location.path, follow_symlinks=job.options.follow_symlinks)
         return MatchingSource(walk, location.pattern) if location.pattern else walk
-    if not isinstance(location, S3Location) or store is None:
+    if store is None:
         raise ConfigError(f"{location} cannot be listed", remedy="Name a bucket, a prefix or a folder.")
     base = root_of(location)
     if catalog_path is not None:
-        return CatalogSource(catalog_path, location.key)
+        source: Source = CatalogSource(catalog_path, location.key)
+        return PinningSource(source, store, location.bucket) if job.move else source
     if job.manifest is not None:
-        return ManifestSource(job.manifest, location.bucket, base)
+        source = ManifestSource(job.manifest, location.bucket, base)
+        return PinningSource(source, store, location.bucket) if job.move else source
     listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
     if location.pattern:
         return MatchingSource(listing, literal(location.key[len(base) :]) + location.pattern)

@@ -23,6 +23,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.model.location import MAX_KEY_BYTES
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.linefile import Line, damaged, read_lines
 from bucket_brigade.settings.hints import did_you_mean
@@ -31,7 +32,6 @@ FORMATS = ("auto", "csv", "csv-plain", "jsonl")
 START = (0, 0)
 """The place before the first line: (bytes, lines)."""
 
-_MAX_KEY_BYTES = 1024
 _BY_POSITION = ("bucket", "key", "version_id")
 _COLUMNS = {
     "bucket": "bucket",
@@ -202,8 +202,8 @@ def _parse_json(path: str, line: Line) -> ManifestEntry:
 def _entry(path: str, line: Line, bucket: str, key: str, version_id: str | None, size: int, etag: str) -> ManifestEntry:
     if not key:
         raise damaged(path, line.number, "it names no key")
-    if len(key) * 4 > _MAX_KEY_BYTES and len(key.encode()) > _MAX_KEY_BYTES:
-        raise damaged(path, line.number, f"its key is longer than {_MAX_KEY_BYTES:,} bytes")
+    if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
+        raise damaged(path, line.number, f"its key is longer than {MAX_KEY_BYTES:,} bytes")
     if etag and not etag.startswith(('"', "W/")):
         etag = f'"{etag}"'
     return ManifestEntry(bucket, key, version_id or None, size, etag, (line.end, line.number))

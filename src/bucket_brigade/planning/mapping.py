@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bucket_brigade.model.job import Job, LayoutName, Operation
-from bucket_brigade.model.location import LocalPath, S3Location
+from bucket_brigade.model.location import MAX_KEY_BYTES, LocalPath, S3Location
 from bucket_brigade.model.transfer import Refused, Transfer
 from bucket_brigade.planning.layouts import Layout
 from bucket_brigade.planning.sources import SourceEntry
-
-MAX_KEY_BYTES = 1024
 
 Mapping = Callable[[SourceEntry], Transfer | Refused]
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 
 from bucket_brigade.errors import BadKey, ConfigError
-
-MAX_KEY_BYTES = 1024
+from bucket_brigade.model.location import MAX_KEY_BYTES
 
 _ARN = re.compile(
     r"\Aarn:(aws|aws-[a-z-]+):(s3|s3-object-lambda|s3-outposts):[a-z0-9-]*:\d{0,12}:(accesspoint|outpost)[/:].+\Z"

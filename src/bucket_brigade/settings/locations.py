@@ -24,11 +24,10 @@ from typing import Literal
 import msgspec
 
 from bucket_brigade.errors import ConfigError
-from bucket_brigade.model.location import LocalPath, Location, S3Location, StandardStream
+from bucket_brigade.model.location import MAX_KEY_BYTES, LocalPath, Location, S3Location, StandardStream
 from bucket_brigade.settings.hints import nearest
 
 Role = Literal["source", "target", "listing"]
-MAX_KEY_BYTES = 1024
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}", re.ASCII)
