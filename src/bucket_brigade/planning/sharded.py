@@ -21,7 +21,8 @@ from bucket_brigade.s3.shards import AUTO_SHARDS, Shard, out_of_order
 from bucket_brigade.s3.split_points import byte_order, find_split_points
 from bucket_brigade.s3.store import ListedObject, ListPage, Store
 
-SPLIT_AFTER_KEYS = 5_000
+SPLIT_AFTER_KEYS = 20_000
+"""Below this, the probes for split points would cost more than shards bring."""
 
 
 class ListingCursor(msgspec.Struct, frozen=True, array_like=True):
