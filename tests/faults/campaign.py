@@ -15,6 +15,9 @@ from tests.integration.program import Program
 MAX_RUNS = 12
 RUN_TIMEOUT_S = 90.0
 STARTED = '"event": "job started"'
+_TRANSFERRED = b'"event": "transfer finished"'
+_LOOK_AGAIN_S = 0.002
+_START_UP_S = 1.0
 
 Kill = Callable[[subprocess.Popen[bytes]], None]
 
@@ -38,42 +41,51 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def run_with_kills(
-    program: Program, words: list[str], chance: random.Random, *, kills: int, span_s: float, kill: Kill = kill_group
+    program: Program, words: list[str], chance: random.Random, *, objects: int, kills: int, kill: Kill = kill_group
 ) -> str:
-    """Run a job, kill it ``kills`` times at random instants, and resume it to its end; return its id.
+    """Run a job, kill it up to ``kills`` times at random instants, and resume it to its end; return its id.
 
-    Two of three kills come within ``span_s`` after the job has begun to move objects, the others at any instant from the
-    start of the process on. What was begun before the journal was there has had no effect, and is begun again.
+    Most instants are random in the job's progress (the debug log tells of every transfer) and then a little later, so that
+    they lie within the work on any machine; at least one always does. The others may be in the start-up, or in the end.
+    What was begun before the journal was there has had no effect, and is begun again.
     """
+    struck = 0
     for _ in range(MAX_RUNS):
         jobs = program.job_ids()
-        begun_before = program.said(STARTED)
-        process = program.start(*(["resume", jobs[-1]] if jobs else words))
+        log_end = program.log.stat().st_size if program.log.exists() else 0
+        process = program.start(*(["resume", jobs[-1]] if jobs else words), "--log-level", "debug")
         try:
-            if kills:
-                _reach_an_instant(program, process, chance, begun_before, span_s)
-            code = process.wait(0 if kills else RUN_TIMEOUT_S)
+            if struck < kills:
+                in_start_up = struck > 0 and chance.random() < 1 / 4
+                transfers = 0 if in_start_up else chance.randrange(1, objects if struck else objects // 2)
+                pause_s = chance.uniform(0.05, _START_UP_S) if in_start_up else chance.choice([0.0, 0.01, 0.3])
+                _wait_for(program.log, log_end, process, transfers)
+                process.wait(pause_s * chance.random())
+            code = process.wait(RUN_TIMEOUT_S if struck >= kills else 0)
         except subprocess.TimeoutExpired:
-            kill(process) if kills else kill_group(process)
+            kill(process) if struck < kills else kill_group(process)
             process.wait()
-            assert kills, f"brigade {' '.join(words)} did not end:\n{program.tail()}"
-            kills -= 1
+            assert struck < kills, f"brigade {' '.join(words)} did not end:\n{program.tail()}"
+            struck += 1
             continue
         assert code == 0 or (code == 2 and _is_done(program)), f"exit code {code}\n{program.tail()}"
+        assert struck, f"the job was over before it could be killed:\n{program.tail()}"
         return program.job_ids()[-1]
     raise AssertionError(f"the job never ended:\n{program.tail()}")
 
 
-def _reach_an_instant(
-    program: Program, process: subprocess.Popen[bytes], chance: random.Random, begun_before: int, span_s: float
-) -> None:
-    anywhere = chance.random() < 1 / 3
-    wait_s = chance.uniform(0.05, 1.0 + span_s) if anywhere else chance.uniform(0.0, span_s)
-    if not anywhere:
-        program.wait_until_said(STARTED, process, times=begun_before + 1)
-    until = time.monotonic() + wait_s
-    while process.poll() is None and time.monotonic() < until:
-        time.sleep(0.005)
+def _wait_for(log: Path, start: int, process: subprocess.Popen[bytes], transfers: int) -> None:
+    """Wait until the log, from ``start`` on, tells of so many transfers, or the process has ended."""
+    if not transfers:
+        return
+    with log.open("rb") as lines:
+        lines.seek(start)
+        told = 0
+        while process.poll() is None:
+            told += sum(_TRANSFERRED in line for line in lines.readlines())
+            if told >= transfers:
+                return
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def _is_done(program: Program) -> bool:

@@ -7,12 +7,13 @@ compute CRC64NVME, which takes its pure Python a quarter of a second for each Mi
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from bucket_brigade.s3.store import Store
-from tests.faults.campaign import expect_all_done, kill_parent, run_with_kills
+from tests.faults.campaign import expect_all_done, kill_group, kill_parent, run_with_kills
 from tests.integration.buckets import put_all, read_all, uploads_left
 from tests.integration.program import Program
 from tests.samples import make_tree, read_tree
@@ -21,7 +22,6 @@ from tests.servers import RunningServer
 SMALL = 250
 BIG_BYTES = 5 << 20
 KILLS = 2
-SPAN_S = 0.7
 IN_PARTS = ("--part-size", "5MiB", "--multipart-threshold", "5MiB")
 ENGINE = {"batch_size": 40, "concurrency": 8, "checkpoint_interval_s": "200ms"}
 """Small batches and many checkpoints: as many different states to die in as a job a hundred times the size."""
@@ -51,8 +51,8 @@ def brigade(
     return program
 
 
-def survive(brigade: Program, words: list[str], chance: random.Random) -> str:
-    return run_with_kills(brigade, words, chance, kills=KILLS, span_s=SPAN_S)
+def survive(brigade: Program, words: list[str], chance: random.Random, objects: Mapping[str, bytes]) -> str:
+    return run_with_kills(brigade, words, chance, objects=len(objects), kills=KILLS)
 
 
 @pytest.mark.parametrize("seed", seeds(5))
@@ -63,7 +63,7 @@ async def test_a_killed_upload_is_resumed_to_the_same_objects(
     objects = contents(chance)
     make_tree(tmp_path / "source", objects)
     await mini.create_bucket(bucket)
-    job_id = survive(brigade, ["cp", f"{tmp_path}/source/", f"mini://{bucket}/p/", *IN_PARTS], chance)
+    job_id = survive(brigade, ["cp", f"{tmp_path}/source/", f"mini://{bucket}/p/", *IN_PARTS], chance, objects)
     assert await read_all(mini, bucket, "p/") == objects
     assert await uploads_left(mini, bucket) == []
     expect_all_done(brigade, job_id, len(objects))
@@ -77,7 +77,7 @@ async def test_a_killed_download_is_resumed_to_the_same_files(
     objects = contents(chance)
     await other.create_bucket(bucket)
     await put_all(other, bucket, "p/", objects)
-    job_id = survive(brigade, ["cp", f"other://{bucket}/p/", f"{tmp_path}/target/", *IN_PARTS], chance)
+    job_id = survive(brigade, ["cp", f"other://{bucket}/p/", f"{tmp_path}/target/", *IN_PARTS], chance, objects)
     assert read_tree(tmp_path / "target") == objects  # and so no temporary file is left
     expect_all_done(brigade, job_id, len(objects))
 
@@ -90,7 +90,7 @@ async def test_a_killed_copy_is_resumed_to_the_same_objects(
     objects = contents(chance)
     await mini.create_bucket(bucket)
     await put_all(mini, bucket, "p/", objects)
-    job_id = survive(brigade, ["cp", f"mini://{bucket}/p/", f"mini://{bucket}/q/"], chance)
+    job_id = survive(brigade, ["cp", f"mini://{bucket}/p/", f"mini://{bucket}/q/"], chance, objects)
     assert await read_all(mini, bucket, "q/") == objects
     assert await uploads_left(mini, bucket) == []
     expect_all_done(brigade, job_id, len(objects))
@@ -105,7 +105,7 @@ async def test_a_killed_relay_is_resumed_to_the_same_objects(
     await other.create_bucket(bucket)
     await mini.create_bucket(bucket)
     await put_all(other, bucket, "p/", objects)
-    job_id = survive(brigade, ["cp", f"other://{bucket}/p/", f"mini://{bucket}/p/", *IN_PARTS], chance)
+    job_id = survive(brigade, ["cp", f"other://{bucket}/p/", f"mini://{bucket}/p/", *IN_PARTS], chance, objects)
     assert await read_all(mini, bucket, "p/") == objects
     assert await uploads_left(mini, bucket) == []
     expect_all_done(brigade, job_id, len(objects))
@@ -113,15 +113,15 @@ async def test_a_killed_relay_is_resumed_to_the_same_objects(
 
 @pytest.mark.parametrize("seed", seeds(5))
 async def test_a_killed_delete_is_resumed_until_nothing_is_left(
-    seed: int, brigade: Program, bucket: str, mini: Store
+    seed: int, brigade: Program, bucket: str, other: Store
 ) -> None:
     chance = random.Random(f"delete {seed}")
-    objects = {f"d{i % 7}/f{i:04}": b"x" for i in range(SMALL * 2)}
-    await mini.create_bucket(bucket)
-    await put_all(mini, bucket, "p/", objects)
-    await put_all(mini, bucket, "kept/", {"one": b"1"})
-    job_id = survive(brigade, ["rm", f"mini://{bucket}/p/", "--recursive", "--yes"], chance)
-    assert await read_all(mini, bucket) == {"kept/one": b"1"}
+    objects = {f"d{i % 40}/f{i:04}": b"x" for i in range(SMALL * 8)}
+    await other.create_bucket(bucket)
+    await put_all(other, bucket, "p/", objects)
+    await put_all(other, bucket, "kept/", {"one": b"1"})
+    job_id = survive(brigade, ["rm", f"other://{bucket}/p/", "--recursive", "--yes"], chance, objects)
+    assert await read_all(other, bucket) == {"kept/one": b"1"}
     expect_all_done(brigade, job_id, len(objects))
 
 
@@ -133,7 +133,7 @@ async def test_a_killed_move_loses_nothing(
     objects = contents(chance)
     make_tree(tmp_path / "source", objects)
     await mini.create_bucket(bucket)
-    job_id = survive(brigade, ["mv", f"{tmp_path}/source/", f"mini://{bucket}/p/", *IN_PARTS], chance)
+    job_id = survive(brigade, ["mv", f"{tmp_path}/source/", f"mini://{bucket}/p/", *IN_PARTS], chance, objects)
     assert await read_all(mini, bucket, "p/") == objects
     assert read_tree(tmp_path / "source") == {}
     assert await uploads_left(mini, bucket) == []
@@ -158,7 +158,7 @@ async def test_a_killed_upload_with_random_prefixes_writes_no_object_twice(
         "--catalog",
         f"{tmp_path}/names",
     ]
-    job_id = survive(brigade, words, chance)
+    job_id = survive(brigade, words, chance, objects)
     assert len(await read_all(other, bucket)) == len(objects)
     expect_all_done(brigade, job_id, len(objects))
     brigade("cp", "--catalog", f"{tmp_path}/names", f"other://{bucket}/p/", f"{tmp_path}/back/")
@@ -177,10 +177,8 @@ async def test_a_killed_upload_by_two_processes_is_resumed_to_the_same_objects(
     make_tree(tmp_path / "source", objects)
     await mini.create_bucket(bucket)
     words = ["cp", f"{tmp_path}/source/", f"mini://{bucket}/p/", "--processes", "2", *IN_PARTS]
-    if only_the_parent:
-        job_id = run_with_kills(brigade, words, chance, kills=KILLS, span_s=2.0, kill=kill_parent)
-    else:
-        job_id = run_with_kills(brigade, words, chance, kills=KILLS, span_s=2.0)
+    kill = kill_parent if only_the_parent else kill_group
+    job_id = run_with_kills(brigade, words, chance, objects=len(objects), kills=KILLS, kill=kill)
     assert await read_all(mini, bucket, "p/") == objects
     assert await uploads_left(mini, bucket) == []
     expect_all_done(brigade, job_id, len(objects))
