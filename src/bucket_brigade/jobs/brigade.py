@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import tempfile
 import time
 from collections.abc import AsyncGenerator
 from types import TracebackType
@@ -32,6 +33,7 @@ from bucket_brigade.model.job import EndpointOverrides, Job, JobState, LayoutNam
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.build import build_planner
+from bucket_brigade.planning.planner import Planner
 from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
@@ -60,6 +62,7 @@ class Brigade:
         self.settings = settings or load_settings(environ=os.environ).settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: dict[EndpointSettings, RetryingStore] = {}
+        self._runs: list[JobRun] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,6 +70,8 @@ class Brigade:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for run in self._runs:  # they use our stores; what is not over can be resumed
+            await run.end()
         self._stores.clear()
         await self._stack.aclose()
 
@@ -138,30 +143,17 @@ class Brigade:
         """Yield (source, target, bytes; -1 unknown) of every transfer that the request would make; nothing is written."""
         job = build_job(request, self.settings)
         single = await self._look_first(job)
-        store = await self._source_store(job)
-        catalog_path = None
-        if job.read_catalog is not None:
-            catalog_path = await fetch_catalog(
-                job.read_catalog, await self._catalog_store(job), self.settings.state_dir
-            )
-        engine = self.settings.engine
-        planner = build_planner(
-            job,
-            store,
-            single=single,
-            catalog_path=catalog_path,
-            batch_size=engine.batch_size,
-            list_shards=engine.list_shards,
-        )
-        sink = DryRunSink(job)
-        planning = asyncio.create_task(sink.follow(planner))
-        try:
-            async for transfer in sink.transfers():
-                yield transfer
-            await planning
-        finally:
-            planning.cancel()
-            await asyncio.wait([planning])
+        with tempfile.TemporaryDirectory(prefix="brigade-") as folder:
+            planner = await self._planner(job, single, folder)
+            sink = DryRunSink(job)
+            planning = asyncio.create_task(sink.follow(planner))
+            try:
+                async for transfer in sink.transfers():
+                    yield transfer
+                await planning
+            finally:
+                planning.cancel()
+                await asyncio.wait([planning])
 
     async def status(self, job_id: str) -> JobStatus:
         """Return how a job stands, running elsewhere or not (read-only, without the lock)."""
@@ -235,6 +227,21 @@ class Brigade:
         source, _ = job_endpoints(self.settings, job)
         return await self._store_of(source) if source is not None else None
 
+    async def _planner(self, job: Job, single: SourceEntry | None, folder: str) -> Planner:
+        """Return the planner of a job; a catalog that it reads from a bucket is fetched into ``folder``."""
+        catalog_path = None
+        if job.read_catalog is not None:
+            catalog_path = await fetch_catalog(job.read_catalog, await self._catalog_store(job), folder)
+        engine = self.settings.engine
+        return build_planner(
+            job,
+            await self._source_store(job),
+            single=single,
+            catalog_path=catalog_path,
+            batch_size=engine.batch_size,
+            list_shards=engine.list_shards,
+        )
+
     async def _catalog_store(self, job: Job) -> Store | None:
         """Return the store of the catalog's own location: that of the job's side with the same endpoint, with its flags."""
         location = job.catalog or job.read_catalog
@@ -247,17 +254,20 @@ class Brigade:
 
     async def _look_first(self, job: Job) -> SourceEntry | None:
         """Ask the stores what can be asked before anything is changed; return the entry of a job of one object."""
-        source, target = job_endpoints(self.settings, job)
-        store = await self._store_of(source) if source is not None else None
+        _, target = job_endpoints(self.settings, job)
         if target is not None:
             await check_target(job, await self._store_of(target))
+        single = await self._single(job)
+        store = await self._source_store(job)
+        if single is None and store is not None and job.manifest is None and job.read_catalog is None:
+            await check_source(job, store)
+        return single
+
+    async def _single(self, job: Job) -> SourceEntry | None:
+        """Return the entry of a job of one object; None for many."""
         if isinstance(job.source, StandardStream):
             return SourceEntry("-", "-", UNKNOWN_SIZE)
-        if not job.source.recursive:
-            return await look_at(job, store)
-        if store is not None and job.manifest is None and job.read_catalog is None:
-            await check_source(job, store)
-        return None
+        return None if job.source.recursive else await look_at(job, await self._source_store(job))
 
     async def _prepare(self, journal: Journal, folder: str, *, retry_failed: bool) -> JobRun:
         status = await journal.status()
@@ -266,23 +276,11 @@ class Brigade:
         if retry_failed:
             await journal.requeue_failed()
         source, target = job_endpoints(self.settings, job)
-        catalog_path = None
-        if job.read_catalog is not None and not status.planning_done:
-            catalog_path = await fetch_catalog(job.read_catalog, await self._catalog_store(job), folder)
         if status.started_ns:
             await asyncio.to_thread(_remove_temporaries, job)
-        store = await self._store_of(source) if source is not None and not status.planning_done else None
         planner = None
-        if not status.planning_done:
-            engine = self.settings.engine
-            planner = build_planner(
-                job,
-                store,
-                single=None,
-                catalog_path=catalog_path,
-                batch_size=engine.batch_size,
-                list_shards=engine.list_shards,
-            )
+        if not status.planning_done:  # of one object too, where the submission was killed before it was planned
+            planner = await self._planner(job, await self._single(job), folder)
         setup = WorkerSetup(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             job=job,
@@ -305,6 +303,7 @@ class Brigade:
             resumed=bool(status.started_ns),
         )
         run.begin()
+        self._runs = [*(run for run in self._runs if not run.is_over), run]
         return run
 
     async def _finish(self, journal: Journal, status: JobStatus, folder: str) -> None:

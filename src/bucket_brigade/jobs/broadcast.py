@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from bucket_brigade.model.events import Event, JobFinished, TransferFinished
+from bucket_brigade.model.events import Event, TransferFinished
 
 EventSink = Callable[[Event], None]
 MAX_UNREAD = 10_000
@@ -19,6 +18,7 @@ class Broadcast:
     def __init__(self) -> None:
         self._sinks: list[tuple[EventSink, bool]] = []
         self._readers: list[_Reader] = []
+        self._over = False
         self.every_transfer = False
 
     def subscribe(self, sink: EventSink, *, transfers: bool) -> None:
@@ -35,31 +35,35 @@ class Broadcast:
         for reader in self._readers:
             reader.put(event)
 
+    def end(self) -> None:
+        """Let all readers end when they have read what there is."""
+        self._over = True
+        for reader in self._readers:
+            reader.put(None)
+
     async def read(self) -> AsyncIterator[Event]:
-        """Yield events until JobFinished."""
+        """Yield events from now on, until the run is over."""
+        if self._over:
+            return
         reader = _Reader()
         self._readers.append(reader)
         try:
-            while True:
-                event = await reader.get()
+            while (event := await reader.get()) is not None:
                 yield event
-                if isinstance(event, JobFinished):
-                    return
         finally:
-            with contextlib.suppress(ValueError):
-                self._readers.remove(reader)
+            self._readers.remove(reader)
 
 
 class _Reader:
     def __init__(self) -> None:
-        self._unread: deque[Event] = deque(maxlen=MAX_UNREAD)
+        self._unread: deque[Event | None] = deque(maxlen=MAX_UNREAD)
         self._news = asyncio.Event()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | None) -> None:
         self._unread.append(event)
         self._news.set()
 
-    async def get(self) -> Event:
+    async def get(self) -> Event | None:
         while not self._unread:
             self._news.clear()
             await self._news.wait()

@@ -6,14 +6,17 @@ import os
 import secrets
 import time
 
+import msgspec
+
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.sides import same_service, side_endpoint
-from bucket_brigade.model.job import Job, LayoutName, Manifest, Operation, TransferOptions
+from bucket_brigade.model.job import EndpointOverrides, Job, LayoutName, Manifest, Operation, TransferOptions
 from bucket_brigade.model.location import LocalPath, Location, S3Location, StandardStream
 from bucket_brigade.model.parts import MAX_PART_BYTES, MIB, MIN_PART_BYTES
-from bucket_brigade.model.transfer import JobId
-from bucket_brigade.planning.manifest import check_manifest
+from bucket_brigade.model.transfer import UNKNOWN_SIZE, JobId
+from bucket_brigade.planning.catalog import read_header
+from bucket_brigade.planning.manifest import check_manifest, read_manifest
 from bucket_brigade.settings.locations import parse_location, resolve_target, root_of
 from bucket_brigade.settings.values import Settings
 
@@ -33,11 +36,17 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
     _check_options(options)
     source = _parse_source(request, settings)
     target = _parse_target(request, settings, source)
-    operation = _operation(request, settings, source, target)
-    _check_sides(request, source, target, operation)
+    one = side_endpoint(settings, source, request.source_endpoint)
+    other = side_endpoint(settings, target, request.target_endpoint)
+    operation = _operation(request, source, target, can_copy=same_service(one, other))
+    _check_sides(request, source, target)
+    if one is not None and other is not None and one.endpoint_url == other.endpoint_url:
+        _check_apart(request, source, target)
+    _check_link(source, options)
     catalog, read_catalog = _catalogs(request, settings, operation)
     if request.manifest is not None:
         check_manifest(request.manifest, request.manifest_format)
+    _check_filters(request, reads_catalog=read_catalog is not None)
     return Job(
         id=new_job_id(),
         operation=operation,
@@ -52,10 +61,17 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
         else None,
         catalog=catalog,
         read_catalog=read_catalog,
-        source_endpoint=request.source_endpoint,
-        target_endpoint=request.target_endpoint,
+        source_endpoint=_absolute(request.source_endpoint),
+        target_endpoint=_absolute(request.target_endpoint),
         created_ns=time.time_ns(),
     )
+
+
+def _absolute(overrides: EndpointOverrides) -> EndpointOverrides:
+    """Return the overrides for the journal: the job may be resumed from another folder."""
+    if overrides.ca_bundle is None:
+        return overrides
+    return msgspec.structs.replace(overrides, ca_bundle=os.path.abspath(os.path.expanduser(overrides.ca_bundle)))
 
 
 def _check_options(options: TransferOptions) -> None:
@@ -88,15 +104,13 @@ def _parse_target(request: JobRequest, settings: Settings, source: Location) -> 
     return resolve_target(source, parse_location(request.target, endpoints=settings.endpoints, role="target"))
 
 
-def _operation(request: JobRequest, settings: Settings, source: Location, target: Location | None) -> Operation:
+def _operation(request: JobRequest, source: Location, target: Location | None, *, can_copy: bool) -> Operation:
     if request.verb == "rm":
         if not isinstance(source, S3Location):
             raise ConfigError(f"{source} is not in a bucket", remedy="brigade rm deletes objects; use rm for files.")
         return Operation.DELETE
     if isinstance(source, S3Location) and isinstance(target, S3Location):
-        one = side_endpoint(settings, source, request.source_endpoint)
-        other = side_endpoint(settings, target, request.target_endpoint)
-        return Operation.COPY if same_service(one, other) else Operation.RELAY
+        return Operation.COPY if can_copy else Operation.RELAY
     if isinstance(target, S3Location):
         return Operation.UPLOAD
     if isinstance(source, S3Location):
@@ -107,13 +121,11 @@ def _operation(request: JobRequest, settings: Settings, source: Location, target
     )
 
 
-def _check_sides(request: JobRequest, source: Location, target: Location | None, operation: Operation) -> None:
+def _check_sides(request: JobRequest, source: Location, target: Location | None) -> None:
     if isinstance(source, LocalPath):
         _check_local_source(source)
     if isinstance(target, LocalPath):
         _check_local_target(target)
-    if operation is Operation.COPY and isinstance(source, S3Location) and isinstance(target, S3Location):
-        _check_apart(request, source, target)
     if request.verb == "mv" and StandardStream() in (source, target):
         raise ConfigError("a stream cannot be moved", remedy="Use cp.")
     if request.manifest is not None and not isinstance(source, S3Location):
@@ -136,6 +148,34 @@ def _check_local_source(source: LocalPath) -> None:
         raise ConfigError(f"{source.path} cannot be read", remedy="Ask its owner for permission.")
 
 
+def _check_link(source: Location, options: TransferOptions) -> None:
+    """Refuse a link that is named itself, as a walk would leave it out; the way to it may lead through links."""
+    if options.follow_symlinks or not isinstance(source, LocalPath) or source.recursive:
+        return
+    if os.path.islink(source.path):
+        raise ConfigError(
+            f"{source.path} is a symbolic link", remedy="Name the file it leads to, or add --follow-symlinks."
+        )
+
+
+def _check_filters(request: JobRequest, *, reads_catalog: bool) -> None:
+    """Refuse bounds on what a list does not tell: they would leave everything out."""
+    filters = request.filters
+    timed = filters.modified_after_ns is not None or filters.modified_before_ns is not None
+    if timed and (request.manifest is not None or reads_catalog):
+        raise ConfigError(
+            f"a {'catalog' if reads_catalog else 'manifest'} does not tell when its objects were modified",
+            remedy="Leave the bounds on the time out, or name a prefix.",
+        )
+    if request.manifest is not None and (filters.min_size is not None or filters.max_size is not None):
+        for entry in read_manifest(request.manifest, request.manifest_format):
+            if entry.size == UNKNOWN_SIZE:
+                raise ConfigError(
+                    f"{request.manifest}, line {entry.place[1]:,}: it tells no size, which the filters ask for",
+                    remedy="Add a column size, or leave the bounds on the size out.",
+                )
+
+
 def _check_local_target(target: LocalPath) -> None:
     if target.recursive and os.path.lexists(target.path) and not os.path.isdir(target.path):
         raise ConfigError(f"{target.path} is a file, and many objects go there", remedy="Name a folder as the target.")
@@ -143,8 +183,10 @@ def _check_local_target(target: LocalPath) -> None:
         raise ConfigError(f"{target.path} is a folder", remedy=f"Write {target.path}/ to put the object into it.")
 
 
-def _check_apart(request: JobRequest, source: S3Location, target: S3Location) -> None:
+def _check_apart(request: JobRequest, source: Location, target: Location | None) -> None:
     """Refuse a copy onto itself (unless it changes attributes), and one into its own source, which would never end."""
+    if not isinstance(source, S3Location) or not isinstance(target, S3Location):
+        return
     if source.bucket != target.bucket or source.version_id is not None or request.manifest is not None:
         return
     if not source.recursive:
@@ -181,7 +223,11 @@ def _catalogs(request: JobRequest, settings: Settings, operation: Operation) -> 
             f"the catalog {request.catalog} is not one file or object", remedy="Name a file or an object."
         )
     if operation is Operation.DOWNLOAD:
+        if isinstance(location, LocalPath):
+            read_header(location.path)
         return None, location
+    if isinstance(location, LocalPath) and not os.path.isdir(os.path.dirname(location.path)):
+        raise ConfigError(f"there is no folder for the catalog {location.path}", remedy="Create the folder first.")
     if operation in (Operation.DELETE,):
         raise ConfigError("a delete writes no catalog", remedy="Leave --catalog out.")
     return location, None

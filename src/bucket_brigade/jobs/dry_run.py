@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from bucket_brigade.errors import BrigadeError
 from bucket_brigade.model.job import Job
 from bucket_brigade.model.location import LocalPath, Location, S3Location
 from bucket_brigade.model.transfer import Refused, Transfer
@@ -29,8 +30,10 @@ class DryRunSink:
         """Run the planner to its end."""
         try:
             await planner.run(self, b"")
-        finally:
+        except BrigadeError:
             await self._slices.put(None)
+            raise
+        await self._slices.put(None)
 
     async def transfers(self) -> AsyncGenerator[tuple[str, str, int]]:
         """Yield (source, target, bytes) as a person would name them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.journal.folder import DATABASE_NAME
 
 JOBS = "jobs"
 CATALOG = "catalog.jsonl.gz"
@@ -21,10 +22,11 @@ def find_job_folder(state_dir: str, job_id: str) -> str:
     Raises:
         ConfigError: there is none, or more than one.
     """
-    if os.path.isfile(os.path.join(job_id, "journal.db")):
+    if job_id and os.path.isfile(os.path.join(job_id, DATABASE_NAME)):
         return os.path.abspath(job_id)
     try:
-        names = os.listdir(jobs_dir(state_dir))
+        # A name with a dot is a journal that a submission, killed in the middle, had not finished.
+        names = [name for name in os.listdir(jobs_dir(state_dir)) if not name.startswith(".")]
     except FileNotFoundError:
         names = []
     if job_id in names:

@@ -12,7 +12,7 @@ from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.pool import WorkerPool
 from bucket_brigade.engine.queue import JournalQueue
 from bucket_brigade.engine.runtime import OpenStore
-from bucket_brigade.errors import BrigadeError, PlanError, TransferError
+from bucket_brigade.errors import BrigadeError, ConfigError, PlanError, TransferError
 from bucket_brigade.jobs.broadcast import Broadcast, EventSink
 from bucket_brigade.jobs.ticker import Ticker
 from bucket_brigade.journal.port import JobStatus, Journal
@@ -86,6 +86,8 @@ class JobRun:
 
     def stop(self, *, now: bool = False) -> None:
         """Stop leasing and let what is in flight finish within the grace time; ``now`` cancels it. Then resumable."""
+        if self.is_over:
+            return
         if not self._stopped:
             self._stopped = True
             self._reason = self._reason or "It was asked to stop."
@@ -96,21 +98,51 @@ class JobRun:
                 self._pool.stop(now=True)
 
     async def wait(self) -> Report:
-        """Return the report when the run is over, whatever its end. Raises JournalError, and PlanError for a failed listing."""
+        """Return the report when the run is over, whatever its end.
+
+        Raises:
+            ConfigError: nothing in the source matches; the job is done.
+            PlanError: the source could not be listed to its end; the job can be resumed.
+            JournalError: the journal could not be written.
+        """
         if self._task is None:
             self.begin()
         assert self._task is not None  # noqa: S101 - begin() made it
         try:
-            return await asyncio.shield(self._task)
+            report = await asyncio.shield(self._task)
         except asyncio.CancelledError:
-            self.stop(now=True)
-            await asyncio.wait([self._task])
+            await self.end()
             raise
+        if report.state is JobState.DONE and not report.counters.planned:
+            remedy = "Check the location and the filters; --dryrun shows what they leave."
+            raise ConfigError(f"nothing in {self.job.source} matches, so nothing was done", remedy=remedy)
+        return report
+
+    async def end(self) -> None:
+        """Stop at once, and wait until the run is over, whatever its end."""
+        self.stop(now=True)
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether ``wait`` would return at once."""
+        return self._task is not None and self._task.done()
 
     # --- the run -------------------------------------------------------------------------------------------------
 
     async def _run(self) -> Report:
         await asyncio.sleep(0)  # whoever started the run subscribes first
+        try:
+            return await self._run_to_its_end()
+        except BrigadeError as error:
+            await self._interrupted(error)
+            raise
+        finally:
+            self._events.end()
+            await self._journal.close()
+
+    async def _run_to_its_end(self) -> Report:
         job = self.job
         await self._journal.set_state(JobState.RUNNING)
         status = await self._journal.status()
@@ -126,11 +158,7 @@ class JobRun:
         self._queue = JournalQueue(self._journal, status, planned_ahead=self._setup.engine.planned_ahead)
         setup = msgspec.structs.replace(self._setup, every_transfer=self._events.every_transfer)
         self._pool = WorkerPool(setup, self._queue, self._emit, self._open_store)
-        try:
-            await self._work(self._pool, self._queue)
-        except BrigadeError as error:
-            await self._interrupted(error)
-            raise
+        await self._work(self._pool, self._queue)
         return await self._conclude()
 
     async def _work(self, pool: WorkerPool, queue: JournalQueue) -> None:
@@ -199,23 +227,20 @@ class JobRun:
             state = JobState.DONE_WITH_FAILURES if status.counters.failed else JobState.DONE
         reason = self._reason if state is JobState.INTERRUPTED else ""
         await self._journal.set_state(state, reason)
-        return await self._close(state, reason)
+        return await self._report(state, reason)
 
     async def _interrupted(self, error: BrigadeError) -> None:
         with contextlib.suppress(BrigadeError):  # a journal that cannot be written keeps what it has
             await self._journal.set_state(JobState.INTERRUPTED, str(error))
-        with contextlib.suppress(BrigadeError):
-            await self._close(JobState.INTERRUPTED, str(error))
-        await self._journal.close()
+            await self._report(JobState.INTERRUPTED, str(error))
 
-    async def _close(self, state: JobState, reason: str) -> Report:
+    async def _report(self, state: JobState, reason: str) -> Report:
         status = await self._journal.status()
         failures: list[Failure] = []
         async for failure in self._journal.failures():
             failures.append(failure)
             if len(failures) == MAX_REPORTED_FAILURES:
                 break
-        await self._journal.close()
         elapsed_s = self._ticker.elapsed_s
         self._emit(
             JobFinished(job_id=self.job.id, state=state, reason=reason, counters=status.counters, elapsed_s=elapsed_s)
