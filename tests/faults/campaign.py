@@ -58,7 +58,7 @@ def run_with_kills(
             if struck < kills:
                 in_start_up = struck > 0 and chance.random() < 1 / 4
                 transfers = 0 if in_start_up else chance.randrange(1, objects if struck else objects // 2)
-                pause_s = chance.uniform(0.05, _START_UP_S) if in_start_up else chance.choice([0.0, 0.01, 0.3])
+                pause_s = _START_UP_S if in_start_up else chance.choice([0.0, 0.01, 0.3 if struck else 0.02])
                 _wait_for(program.log, log_end, process, transfers)
                 process.wait(pause_s * chance.random())
             code = process.wait(RUN_TIMEOUT_S if struck >= kills else 0)
