@@ -109,7 +109,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     concurrency: int = 64
     processes: int = 0
-    memory_bytes: int = 64 * MIB
+    memory_bytes: int = 48 * MIB
     part_concurrency: int = 8
     checkpoint_interval_s: float = 2.0
     grace_s: float = 20.0
