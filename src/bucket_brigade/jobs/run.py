@@ -12,7 +12,7 @@ from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.pool import WorkerPool
 from bucket_brigade.engine.queue import JournalQueue
 from bucket_brigade.engine.runtime import OpenStore
-from bucket_brigade.errors import BrigadeError, ConfigError, PlanError, TransferError
+from bucket_brigade.errors import BrigadeError, ConfigError, JournalError, PlanError, TransferError
 from bucket_brigade.jobs.broadcast import Broadcast, EventSink
 from bucket_brigade.jobs.ticker import Ticker
 from bucket_brigade.journal.port import JobStatus, Journal
@@ -223,6 +223,7 @@ class JobRun:
         if self._stopped and (status.open_batches or not status.planning_done):
             state = JobState.INTERRUPTED
         else:
+            _check_sums(status)
             await self._finish(status)
             state = JobState.DONE_WITH_FAILURES if status.counters.failed else JobState.DONE
         reason = self._reason if state is JobState.INTERRUPTED else ""
@@ -253,6 +254,16 @@ class JobRun:
             failures=tuple(failures),
             folder=self._folder,
             elapsed_s=elapsed_s,
+        )
+
+
+def _check_sums(status: JobStatus) -> None:
+    """Never say that a job is done when its journal does not account for every object."""
+    counters = status.counters
+    if counters.settled != counters.planned:
+        raise JournalError(
+            f"The journal accounts for {counters.settled:,} of {counters.planned:,} planned objects.",
+            remedy="It may be damaged: compare source and target, and please report this.",
         )
 
 
