@@ -156,7 +156,9 @@ class _ShardedListing:
         if not ordered:
             if self._divided:
                 raise out_of_order(self._bucket, self._prefix)
-            self._ordered, self._token = False, page.next_token
+            self._ordered = False
+        if not self._ordered:  # also behind a token of an earlier run, where the pages since may happen to be in order
+            self._token = page.next_token
         objects = of.take(page)
         of.keys += len(objects)
         if of.done:

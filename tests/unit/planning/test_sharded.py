@@ -187,6 +187,20 @@ async def test_a_store_without_order_is_listed_plainly_and_resumed_by_its_token(
     assert sorted(first + rest) == COUNTERS
 
 
+async def test_a_store_without_order_may_be_resumed_again_and_again() -> None:
+    store = ListedStore(COUNTERS, keeps_order=False)
+    found: list[str] = []
+    cursor = b""
+    while True:
+        keys, cursor = await read(source_of(store), cursor, slices=2)
+        found += keys
+        if not keys:
+            break
+        assert len(found) <= len(COUNTERS)
+
+    assert sorted(found) == COUNTERS
+
+
 @pytest.mark.parametrize("shards", [0, 4])
 async def test_a_store_that_ignores_start_after_is_listed_plainly(shards: int) -> None:
     store = ListedStore(COUNTERS, heeds_start_after=False)
