@@ -188,17 +188,17 @@ async def test_a_store_without_order_is_listed_plainly_and_resumed_by_its_token(
 
 
 async def test_a_store_without_order_may_be_resumed_again_and_again() -> None:
-    store = ListedStore(COUNTERS, keeps_order=False)
-    found: list[str] = []
-    cursor = b""
+    """Also where the few pages of one run, taken alone, happen to be in order."""
+    store = ListedStore(COUNTERS[:40], keeps_order=False, page_limit=1)
+    found, cursor = await read(source_of(store), slices=20)
     while True:
         keys, cursor = await read(source_of(store), cursor, slices=2)
         found += keys
         if not keys:
             break
-        assert len(found) <= len(COUNTERS)
+        assert len(found) <= 40
 
-    assert sorted(found) == COUNTERS
+    assert sorted(found) == COUNTERS[:40]
 
 
 @pytest.mark.parametrize("shards", [0, 4])
