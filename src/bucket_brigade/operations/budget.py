@@ -25,6 +25,7 @@ class ByteBudget:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._pool: list[bytearray] = []
         self._pooled_bytes = 0
+        self._promised_bytes = 0  # granted to a waiter that has not run since: nothing is allocated for it yet
 
     @property
     def held_bytes(self) -> int:
@@ -49,6 +50,12 @@ class ByteBudget:
 
     async def acquire(self, size: int) -> None:
         """Claim ``size`` bytes; wait until they are free. Above the total, wait until nobody else holds any."""
+        await self.claim_bytes(size)
+        if self._pool:
+            self._trim_pool()
+
+    async def claim_bytes(self, size: int) -> None:
+        """Claim as ``acquire`` does, and leave the pool alone: for who will ``take`` from it."""
         size = min(size, self.total_bytes)
         if not self._waiting and self._free >= size:
             self._free -= size
@@ -61,8 +68,10 @@ class ByteBudget:
             if granted.cancelled():
                 self._grant()  # those behind it in the row may pass now
             else:
+                self._promised_bytes -= size
                 self.release(size)
             raise
+        self._promised_bytes -= size
 
     def release(self, size: int) -> None:
         """Give ``size`` bytes back."""
@@ -77,39 +86,49 @@ class ByteBudget:
             elif size <= self._free:
                 self._waiting.popleft()
                 self._free -= size
+                self._promised_bytes += size
                 granted.set_result(None)
             else:
                 return
 
     def take(self, size: int) -> bytearray:
-        """Return a buffer of at least ``size`` bytes, a used one where one fits."""
+        """Return a buffer of at least ``size`` claimed bytes, a used one where one fits."""
         if size >= POOLED_FROM_BYTES:
             for position, pooled in enumerate(self._pool):
                 if size <= len(pooled) <= 2 * size:
                     del self._pool[position]
                     self._pooled_bytes -= len(pooled)
                     return pooled
+        self._trim_pool()
         return bytearray(size)
 
-    def put_back(self, buffer: bytearray) -> None:
-        """Keep a buffer for later use, as far as pool and claims together stay within the budget."""
-        if len(buffer) < POOLED_FROM_BYTES:
-            return
-        self._pool.append(buffer)
-        self._pooled_bytes += len(buffer)
-        while self._pool and self._pooled_bytes + self.held_bytes > self.total_bytes:
+    def put_back(self, buffer: bytearray, size: int) -> None:
+        """Give a buffer and its claim back; whoever claims next finds it in the pool."""
+        self._free += min(size, self.total_bytes)
+        if len(buffer) >= POOLED_FROM_BYTES:
+            self._pool.append(buffer)
+            self._pooled_bytes += len(buffer)
+            self._trim_pool()
+        self._grant()
+
+    def _trim_pool(self) -> None:
+        """Keep the pool and what is allocated for claims together within the budget."""
+        while self._pool and self._pooled_bytes + self.held_bytes - self._promised_bytes > self.total_bytes:
             self._pooled_bytes -= len(self._pool.pop(0))
 
 
 class _Loan:
     __slots__ = ("_budget", "_buffer", "_size", "_view")
 
+    _buffer: bytearray | None
+    _view: memoryview | None
+
     def __init__(self, budget: ByteBudget, size: int) -> None:
         self._budget = budget
         self._size = size
 
     async def __aenter__(self) -> memoryview:
-        await self._budget.acquire(self._size)
+        await self._budget.claim_bytes(self._size)
         self._buffer = self._budget.take(self._size)
         self._view = memoryview(self._buffer)[: self._size]
         return self._view
@@ -117,7 +136,11 @@ class _Loan:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._budget.release(self._size)
-        # A request that was cancelled may still be read from or into this buffer by its connection: it is not used again.
-        if kind is None:
-            self._budget.put_back(self._buffer)
+        buffer, view = self._buffer, self._view
+        # The borrower's variable lives on until its next loan: it must not keep the memory.
+        self._buffer = self._view = None
+        if kind is None and view is not None and buffer is not None:
+            view.release()
+            self._budget.put_back(buffer, self._size)
+        else:  # what was cancelled may still be read from or into the buffer: it is not used again
+            self._budget.release(self._size)

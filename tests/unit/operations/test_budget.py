@@ -102,15 +102,20 @@ async def test_a_used_buffer_is_lent_again_but_not_after_an_error() -> None:
         assert fourth.obj is not memory  # a cancelled request may still write into it
 
 
-async def test_the_pool_never_keeps_more_than_the_budget() -> None:
+async def test_many_borrowers_share_few_buffers_though_their_variables_live_on() -> None:
     budget = ByteBudget(2 * POOLED_FROM_BYTES)
-    async with budget.buffer(POOLED_FROM_BYTES), budget.buffer(POOLED_FROM_BYTES):
-        pass
-    await budget.acquire(budget.total_bytes)
-    budget.put_back(bytearray(POOLED_FROM_BYTES))
-    first = budget.take(POOLED_FROM_BYTES)
-    second = budget.take(POOLED_FROM_BYTES)
-    assert first is not second
+    seen: dict[int, object] = {}
+
+    async def borrow() -> None:
+        for _ in range(5):
+            async with budget.buffer(POOLED_FROM_BYTES) as view:
+                seen[id(view.obj)] = view.obj
+                await asyncio.sleep(0)
+            with pytest.raises(ValueError, match="released"):
+                len(view)
+
+    await asyncio.gather(*(borrow() for _ in range(16)))
+    assert len(seen) == 2
 
 
 Step = tuple[str, int]
