@@ -234,6 +234,10 @@ def reconcile(keys: list[DeleteKey], indexes: list[int], deleted: Any, refused: 
 
     A key that is in neither list gets the code ``NoAnswer``; a missing key counts as deleted.
     """
+    if not refused and not any(keys[index].version_id for index in indexes):
+        told = {entry.get("Key") for entry in deleted}
+        if all(keys[index].key in told for index in indexes):
+            return {}
     waiting: dict[tuple[str, str], list[int]] = {}
     for index in indexes:
         waiting.setdefault((keys[index].key, keys[index].version_id or ""), []).append(index)
