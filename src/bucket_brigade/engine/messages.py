@@ -25,6 +25,7 @@ class WorkerSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         source, target: endpoints of the two sides; None where that side is the disk.
         every_transfer: somebody listens to single transfers that went well.
+        state_dir: where the gates of throttled endpoints are.
     """
 
     worker: str
@@ -33,6 +34,7 @@ class WorkerSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     source: EndpointSettings | None
     target: EndpointSettings | None
     every_transfer: bool
+    state_dir: str
 
 
 class StopWork(msgspec.Struct, frozen=True, tag=True):

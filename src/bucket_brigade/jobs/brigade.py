@@ -38,6 +38,7 @@ from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
+from bucket_brigade.s3.throttle import Throttle, open_gate
 from bucket_brigade.settings.load import load_settings
 from bucket_brigade.settings.values import EndpointSettings, Settings
 
@@ -62,6 +63,7 @@ class Brigade:
         self.settings = settings or load_settings(environ=os.environ).settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: dict[EndpointSettings, RetryingStore] = {}
+        self._throttles: dict[EndpointSettings, Throttle] = {}
         self._runs: list[JobRun] = []
 
     async def __aenter__(self) -> Self:
@@ -219,9 +221,17 @@ class Brigade:
 
     async def _store_of(self, endpoint: EndpointSettings) -> RetryingStore:
         if endpoint not in self._stores:
-            store = await self._stack.enter_async_context(open_store(endpoint, engine=self.settings.engine))
+            throttle = self._throttles[endpoint] = Throttle()
+            opening = open_store(endpoint, engine=self.settings.engine, throttle=throttle)
+            store = await self._stack.enter_async_context(opening)
             self._stores[endpoint] = store
         return self._stores[endpoint]
+
+    def _share_gate(self, endpoint: EndpointSettings) -> None:
+        """Let a running job hold back together with its worker processes, and with other runs."""
+        gate = open_gate(self.settings.state_dir, endpoint)
+        if gate is not None:
+            self._throttles[endpoint].share(gate)
 
     async def _source_store(self, job: Job) -> Store | None:
         source, _ = job_endpoints(self.settings, job)
@@ -278,6 +288,10 @@ class Brigade:
         source, target = job_endpoints(self.settings, job)
         if status.started_ns:
             await asyncio.to_thread(_remove_temporaries, job)
+        for endpoint in (source, target):
+            if endpoint is not None:
+                await self._store_of(endpoint)
+                self._share_gate(endpoint)
         planner = None
         if not status.planning_done:  # of one object too, where the submission was killed before it was planned
             planner = await self._planner(job, await self._single(job), folder)
@@ -288,6 +302,7 @@ class Brigade:
             source=source,
             target=target,
             every_transfer=False,
+            state_dir=self.settings.state_dir,
         )
 
         async def finish(status: JobStatus) -> None:

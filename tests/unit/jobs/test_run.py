@@ -77,7 +77,13 @@ class Scene:
         if planner is None and not self.journal.exhausted:
             planner = build_planner(self.job, None, single=None, catalog_path=None, batch_size=self.batch_size)
         setup = WorkerSetup(
-            worker="w", job=self.job, engine=engine, source=None, target=EndpointSettings(), every_transfer=False
+            worker="w",
+            job=self.job,
+            engine=engine,
+            source=None,
+            target=EndpointSettings(),
+            every_transfer=False,
+            state_dir="/nowhere",
         )
         run = JobRun(
             self.journal,
