@@ -11,7 +11,8 @@ from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.attributes import carried_over, inherited, overlay, replaces_metadata
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, once_more_if_spoiled, run_together
-from bucket_brigade.operations.outcomes import OBJECT_GONE, of_source, outcome_of, source_changed
+from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
+from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_by_head
 from bucket_brigade.s3.store import ObjectHead, PartReceipt, Pin
@@ -47,10 +48,10 @@ class CopyStage:
             size = transfer.size
             head: ObjectHead | None = None
             if size == UNKNOWN_SIZE:
-                head = await self._head(transfer)
+                head = await head_as_planned(self._source, transfer)
                 size = head.size
             if size > self._limit_bytes:
-                await self._copy_in_parts(batch, index, transfer, head or await self._head(transfer))
+                await self._copy_in_parts(batch, index, transfer, head or await head_as_planned(self._source, transfer))
             else:
                 await self._copy_whole(transfer, size, head)
         except TransferError as error:
@@ -61,24 +62,16 @@ class CopyStage:
         """A 404 to a copy may mean either side: only the source's own HEAD says that it has vanished."""
         if isinstance(error, NotFound) and error.code in OBJECT_GONE:
             try:
-                await self._head(transfer)
+                await head_as_planned(self._source, transfer)
             except TransferError as found:
                 return outcome_of(found)
         return outcome_of(error)
-
-    async def _head(self, transfer: Transfer) -> ObjectHead:
-        bucket = transfer.source_bucket or self._source.bucket
-        pin = Pin(version_id=transfer.version_id)
-        head = await of_source(self._source.store.head_object(bucket, transfer.source, pin=pin))
-        if transfer.etag and head.etag != transfer.etag:
-            raise source_changed("ETag", transfer.etag, head.etag)
-        return head
 
     async def _copy_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
         source_bucket = transfer.source_bucket or self._source.bucket
         attributes = None if self._asked == NO_ATTRIBUTES else self._asked
         if replaces_metadata(self._asked):
-            head = head or await self._head(transfer)
+            head = head or await head_as_planned(self._source, transfer)
             attributes = overlay(inherited(head), self._asked)
         etag = transfer.etag or (head.etag if head else "")
         written = await self._target.store.copy_object(
@@ -97,7 +90,7 @@ class CopyStage:
         """Another ETag is no proof (multipart source, KMS): compare sizes, and make sure the source is still what was planned."""
         await prove_by_head(self._target.store, self._target.bucket, transfer.target, size=size, crc64nvme=None)
         if transfer.etag and transfer.version_id is None:
-            await self._head(transfer)
+            await head_as_planned(self._source, transfer)
 
     async def _copy_in_parts(self, batch: BatchView, index: int, transfer: Transfer, head: ObjectHead) -> None:
         source_bucket = transfer.source_bucket or self._source.bucket

@@ -14,7 +14,8 @@ from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.multipart import run_together
-from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of, source_changed
+from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
+from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.s3.checksums import ReadDigest, verify_whole
 from bucket_brigade.s3.store import ObjectHead, Pin
@@ -47,7 +48,7 @@ class DownloadStage:
             head: ObjectHead | None = None
             size = transfer.size
             if size == UNKNOWN_SIZE or size >= self._threshold_bytes:
-                head = await self._head(transfer)
+                head = await head_as_planned(self._source, transfer)
                 size = head.size
             if size == 0 and transfer.target.endswith("/"):
                 self._target.make_folder(transfer.target)
@@ -58,13 +59,6 @@ class DownloadStage:
         except TransferError as error:
             return outcome_of(error, gone=OBJECT_GONE)
         return Done(size)
-
-    async def _head(self, transfer: Transfer) -> ObjectHead:
-        bucket = transfer.source_bucket or self._source.bucket
-        head = await self._source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
-        if transfer.etag and head.etag != transfer.etag:
-            raise source_changed("ETag", transfer.etag, head.etag)
-        return head
 
     async def _download_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
         pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)

@@ -10,7 +10,8 @@ from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
 from bucket_brigade.operations.attributes import carried_over
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
-from bucket_brigade.operations.outcomes import of_source, outcome_of, source_changed
+from bucket_brigade.operations.outcomes import of_source, outcome_of
+from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.receipts import prove_put
 from bucket_brigade.s3.checksums import crc64nvme, verify_whole
@@ -48,7 +49,7 @@ class RelayStage:
             size = transfer.size
             head: ObjectHead | None = None
             if size == UNKNOWN_SIZE or size >= self._threshold_bytes:
-                head = await self._head(transfer)
+                head = await head_as_planned(self._source, transfer)
                 size = head.size
             if size >= self._threshold_bytes and head is not None:
                 await self._relay_in_parts(batch, index, transfer, head)
@@ -57,14 +58,6 @@ class RelayStage:
         except TransferError as error:
             return outcome_of(error)
         return Done(size)
-
-    async def _head(self, transfer: Transfer) -> ObjectHead:
-        bucket = transfer.source_bucket or self._source.bucket
-        pin = Pin(version_id=transfer.version_id)
-        head = await of_source(self._source.store.head_object(bucket, transfer.source, pin=pin))
-        if transfer.etag and head.etag != transfer.etag:
-            raise source_changed("ETag", transfer.etag, head.etag)
-        return head
 
     async def _relay_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
         source_bucket = transfer.source_bucket or self._source.bucket
