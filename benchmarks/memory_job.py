@@ -124,7 +124,15 @@ async def run_job(job: Job, count: int, folder: str) -> Report:
     path = os.path.join(folder, job.id)
     journal = await create_journal(path, job)
     planner = build_planner(job, store, single=None, catalog_path=None, batch_size=engine.batch_size)
-    setup = WorkerSetup(worker="memory", job=job, engine=engine, source=endpoint, target=endpoint, every_transfer=False)
+    setup = WorkerSetup(
+        worker="memory",
+        job=job,
+        engine=engine,
+        source=endpoint,
+        target=endpoint,
+        every_transfer=False,
+        state_dir=folder,
+    )
     run = JobRun(journal, planner, setup, folder=path, open_store=open_store, finish=finish, resumed=False)
     return await run.wait()
 
