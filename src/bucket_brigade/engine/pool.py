@@ -39,7 +39,7 @@ from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.model.events import Warned
 from bucket_brigade.model.outcome import Counters, Failed
 
-GROW_AFTER_S = 8.0
+GROW_AFTER_S = 20.0
 """How long a job runs in one process before it may get another: starting one costs a second of CPU."""
 
 GROW_WHEN_WAITING = 16
