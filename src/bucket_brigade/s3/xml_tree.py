@@ -36,13 +36,16 @@ class _Builder:
     def __init__(self) -> None:
         self.root = Element("")
         self._open = [self.root]
+
+    def parser(self) -> expat.XMLParserType:
+        """Return a parser that builds the tree. Nothing here refers to it: a cycle would keep its buffers for long."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = self._doctype
-        self.parser = parser
+        return parser
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         element = Element(name.rpartition(":")[2])
@@ -67,7 +70,7 @@ def parse_document(document: bytes) -> Element:
     """
     builder = _Builder()
     try:
-        builder.parser.Parse(document.lstrip(), True)
+        builder.parser().Parse(document.lstrip(), True)
     except expat.ExpatError as exc:
         raise MalformedXml(str(exc)) from exc
     return builder.root.children[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
@@ -89,3 +90,13 @@ def test_body_of_another_shape_is_refused(body: bytes) -> None:
 def test_escaped_text_is_read_back_as_it_was(text: str) -> None:
     if fits_xml(text):
         assert parse_document(f"<K>{escape(text)}</K>".encode()).text == text
+
+
+def test_a_parsed_document_leaves_no_cycle_behind() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        parse_document(b"<Result><ETag>x</ETag></Result>")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
