@@ -1,11 +1,12 @@
 """Two keys that would become one file.
 
-``a`` and ``a/b`` exclude each other on every file system: CollisionDetector finds them while planning, in sorted keys, and
-TargetFolder finds the rest (keys out of order, files that were there before). ``Foo`` and ``foo``, or ``é`` written as one code
-point and as two, are one file where the file system folds names. Such keys lie far apart in a listing, so no bounded memory
-finds them all beforehand; the file system itself does, for all processes at once: a name is claimed by exclusive creation, and
-where that fails the folder must hold the name exactly as it is spelled. The first key that is written stays, the others are
-refused by name.
+``a`` and ``a/b`` exclude each other on every file system: TargetFolder finds them when the second one is written.
+CollisionDetector can tell beforehand, in sorted keys; planning does not ask it yet.
+
+``Foo`` and ``foo``, or ``é`` written as one code point and as two, are one file where the file system folds names. Such keys lie
+far apart in a listing, so no bounded memory finds them all beforehand; the file system itself does, for all processes at once: a
+name is claimed by exclusive creation, and where that fails the folder must hold the name exactly as it is spelled. The first key
+that is written stays, the others are refused by name.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * MIB
 MAX_PART_BYTES = 5 * GIB
 MAX_SINGLE_PUT_BYTES = 5 * GIB
-MAX_OBJECT_BYTES = 50 * (1 << 40)
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -41,8 +40,3 @@ def plan_parts(size: int, part_size_bytes: int) -> Iterator[Part]:
         return
     for index, start in enumerate(range(0, size, part_size_bytes)):
         yield Part(number=index + 1, start=start, length=min(part_size_bytes, size - start))
-
-
-def count_parts(size: int, part_size_bytes: int) -> int:
-    """Return how many parts ``plan_parts`` yields."""
-    return max(1, -(-size // part_size_bytes))

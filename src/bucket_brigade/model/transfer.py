@@ -55,13 +55,6 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False):
     failed: bool = True
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to ``BATCH_SIZE`` transfers: the unit of durability."""
-
-    id: BatchId
-    transfers: tuple[Transfer, ...]
-
-
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[Transfer, ...])
 
