@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import ipaddress
 import os
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -23,15 +21,12 @@ from urllib.parse import SplitResult, urlsplit
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
 from bucket_brigade.s3.errors import credentials_error, error_from_exception
+from bucket_brigade.settings.addresses import hands_out_credentials, is_loopback
 from bucket_brigade.settings.values import EndpointSettings
 
 DEFAULT_REGION = "us-east-1"
 
 _REGION = re.compile(r"\A[a-z0-9-]{1,32}\Z")
-_METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata", "instance-data"})
-_METADATA_ADDRESSES = frozenset(
-    ipaddress.ip_address(one) for one in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")
-)
 _ADDRESSING = ("auto", "path", "virtual")
 _CHECKSUMS = ("auto", "crc64nvme", "when_required")
 
@@ -88,37 +83,15 @@ def check_endpoint_url(url: str, *, allow_http: bool = False) -> None:
             f"The endpoint URL for {host} has more in it than scheme, host, port and path.",
             remedy="Give credentials by profile or environment, never in a URL.",
         )
-    address = _literal_address(host)
-    if host.rstrip(".") in _METADATA_HOSTS or (
-        address is not None and (address.is_link_local or address in _METADATA_ADDRESSES)
-    ):
+    if hands_out_credentials(host):
         raise ConfigError(
             f"{host} is a link-local or metadata address, never an S3 endpoint.", remedy="Give the store's own address."
         )
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host, address):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigError(
             f"The endpoint http://{host} would carry everything unencrypted.",
             remedy="Use https, or --allow-http for a network you trust.",
         )
-
-
-def _literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host is written as, in any spelling that the resolver takes (``0x7f.1``), or None."""
-    try:
-        address = ipaddress.ip_address(host.split("%", 1)[0])
-    except ValueError:
-        try:
-            return ipaddress.IPv4Address(socket.inet_aton(host))
-        except (OSError, ValueError):
-            return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped if mapped is not None else address
-
-
-def _is_loopback(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    if address is not None:
-        return address.is_loopback
-    return host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
 
 
 def _check_ca_bundle(path: str) -> None:

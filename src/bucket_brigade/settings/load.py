@@ -13,6 +13,7 @@ from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.job import EndpointOverrides, TransferOptions
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
 from bucket_brigade.settings import schema
+from bucket_brigade.settings.addresses import is_loopback
 from bucket_brigade.settings.hints import nearest
 from bucket_brigade.settings.schema import Key, Kind
 from bucket_brigade.settings.sources import Given, from_environment, from_file, from_flags, variable_of_key
@@ -243,7 +244,7 @@ def _check_endpoint(endpoint: EndpointSettings, origin: str) -> None:
     url = endpoint.endpoint_url
     if url and url.startswith("http://") and not endpoint.allow_http:
         host = schema.host_of(url)
-        if not schema.is_loopback(host):
+        if not is_loopback(host):
             remedy = "Use https, or set allow_http (--allow-http) where the network is trusted."
             raise ConfigError(f"{where} would send data unencrypted to {host}", remedy=remedy)
 

@@ -9,7 +9,6 @@ import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ import msgspec
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_SINGLE_PUT_BYTES, MIB, MIN_PART_BYTES
+from bucket_brigade.settings.addresses import hands_out_credentials
 from bucket_brigade.settings.units import format_size, parse_duration, parse_size
 from bucket_brigade.settings.values import Secret
 
@@ -71,33 +71,14 @@ def check_endpoint_url(text: str) -> str | None:
         return "holds credentials, which belong into access_key_id and secret_access_key"
     if parts.query or parts.fragment:
         return "has a query or fragment, which no S3 service has"
-    if _hands_out_credentials(host):
+    if hands_out_credentials(host):
         return "is a link-local or metadata address, which is never an S3 service"
     return None
-
-
-def _hands_out_credentials(host: str) -> bool:
-    if host in ("metadata", "metadata.google.internal"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_link_local or address == ip_address("fd00:ec2::254")
 
 
 def host_of(url: str) -> str:
     """Return the host of a URL that ``check_endpoint_url`` accepts."""
     return urlsplit(url).hostname or ""
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address means this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 ENDPOINT_RULES: Mapping[str, Rule] = {
