@@ -20,7 +20,8 @@
     │     ├─ SourceChanged     the source is no longer what was planned
     │     ├─ BadKey            the name cannot exist at the target
     │     ├─ LocalError        the operating system refused (EACCES, EIO, ENOSPC…)
-    │     └─ NotSupported      the endpoint does not offer it
+    │     ├─ NotSupported      the endpoint does not offer it
+    │     └─ NotHonoured       the endpoint says yes and does not do it (encryption, lock, conditions)
     ├─ JournalError            corrupt, locked by another run, disk full
     │  └─ LeaseLost            another worker has the batch now
     └─ JobFailed               exit 3: some objects failed; the report names them
@@ -165,6 +166,10 @@ class DiskFull(LocalError):
 
 class NotSupported(PermanentError):
     """The endpoint does not offer this request or option."""
+
+
+class NotHonoured(PermanentError):
+    """The endpoint accepted a request and did not do what it asked for: no encryption, no lock. What was written is removed."""
 
 
 class JournalError(BrigadeError):

@@ -12,9 +12,10 @@ import awscrt.checksums
 from bucket_brigade.errors import SourceChanged, TransferError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.errors import error_from_answer
-from bucket_brigade.s3.store import Pin
+from bucket_brigade.s3.store import Acl, Condition, Grant, Pin
 
 MAX_KEY_BYTES = 1024
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -30,6 +31,8 @@ class Version:
     crc64nvme: int = 0
     attributes: ObjectAttributes = NO_ATTRIBUTES
     tags: Tags = ()
+    acl: Acl | str = "private"
+    restore: str = ""
 
     @property
     def is_delete_marker(self) -> bool:
@@ -113,6 +116,11 @@ class Bucket:
             history[:] = [one for one in history if one.id is not None]
         history.append(version)
 
+    def replace(self, key: str, version: Version, changed: Version) -> None:
+        """Put a version with other tags, access control or lock in the place of what it was."""
+        history = self._history[key]
+        history[history.index(version)] = changed
+
     def remove(self, key: str, version: Version) -> None:
         """Forget one version for good."""
         history = self._history[key]
@@ -162,6 +170,29 @@ def read_version(bucket: Bucket, operation: str, key: str, pin: Pin) -> Version:
     if pin.etag and pin.etag != version.etag:
         raise SourceChanged(f"{operation}: the object is no longer the one that was planned", status=412)
     return version
+
+
+def check_condition(bucket: Bucket, operation: str, key: str, condition: Condition) -> None:
+    """Refuse a write whose condition is false."""
+    current = bucket.current(key)
+    present = current is not None and not current.is_delete_marker
+    if condition.if_absent and present:
+        raise refusal(operation, 412, "PreconditionFailed")
+    if condition.if_match:
+        if current is None or not present:
+            raise refusal(operation, 404, "NoSuchKey")
+        if current.etag != condition.if_match:
+            raise refusal(operation, 412, "PreconditionFailed")
+
+
+def canned_acl(name: str) -> Acl:
+    """Return what S3 makes of a canned access control list."""
+    grants = [Grant("FULL_CONTROL", id="owner")]
+    if name.startswith("public-read"):
+        grants.append(Grant("READ", uri="http://acs.amazonaws.com/groups/global/AllUsers"))
+    if name == "public-read-write":
+        grants.append(Grant("WRITE", uri="http://acs.amazonaws.com/groups/global/AllUsers"))
+    return Acl("owner", tuple(grants))
 
 
 def find_upload(bucket: Bucket, operation: str, key: str, upload_id: str) -> Upload:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -13,9 +14,12 @@ from bucket_brigade.errors import SourceChanged, StoreUnavailable, TransferError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.parts import MAX_PARTS, MIN_PART_BYTES
 from bucket_brigade.s3.store import (
+    UNCONDITIONAL,
     UNPINNED,
+    Acl,
     Body,
     BucketEntry,
+    Condition,
     DeleteError,
     DeleteKey,
     ListPage,
@@ -27,11 +31,14 @@ from bucket_brigade.s3.store import (
     Written,
 )
 from tests.fakes.memory_bucket import (
+    ARCHIVES,
     Bucket,
     StoredPart,
     Upload,
     Version,
     base64_of,
+    canned_acl,
+    check_condition,
     check_key,
     crc64nvme_of,
     etag_of,
@@ -111,8 +118,9 @@ class MemoryStore:
         *,
         attributes: ObjectAttributes = NO_ATTRIBUTES,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
-        await self._request("put_object", bucket)
+        check_condition(await self._request("put_object", bucket), "put_object", key, condition)
         content = bytes(body)
         return self._write(
             "put_object", bucket, key, content, etag=etag_of(content), attributes=attributes, crc=crc64nvme
@@ -151,8 +159,9 @@ class MemoryStore:
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
-        await self._request("copy_object", bucket)
+        check_condition(await self._request("copy_object", bucket), "copy_object", key, condition)
         source = read_version(self._bucket("copy_object", source_bucket), "copy_object", source_key, pin)
         if (bucket, key) == (source_bucket, source_key) and attributes is None and pin.version_id is None:
             raise refusal("copy_object", 400, "InvalidRequest", "This copy request is illegal: it changes nothing.")
@@ -185,6 +194,52 @@ class MemoryStore:
     ) -> tuple[tuple[str, str], ...]:
         home = await self._request("get_object_tags", bucket)
         return read_version(home, "get_object_tags", key, Pin("", version_id)).tags
+
+    async def put_object_tags(
+        self, bucket: str, key: str, tags: tuple[tuple[str, str], ...], *, version_id: str | None = None
+    ) -> None:
+        await self._change("put_object_tags", bucket, key, version_id, tags=tags)
+
+    async def get_object_acl(self, bucket: str, key: str, *, version_id: str | None = None) -> Acl:
+        home = await self._request("get_object_acl", bucket)
+        acl = read_version(home, "get_object_acl", key, Pin("", version_id)).acl
+        return acl if isinstance(acl, Acl) else canned_acl(acl)
+
+    async def put_object_acl(self, bucket: str, key: str, acl: Acl | str, *, version_id: str | None = None) -> None:
+        await self._change("put_object_acl", bucket, key, version_id, acl=acl)
+
+    async def put_object_lock(
+        self,
+        bucket: str,
+        key: str,
+        attributes: ObjectAttributes,
+        *,
+        version_id: str | None = None,
+        bypass_governance: bool = False,
+    ) -> None:
+        home = await self._request("put_object_lock", bucket)
+        version = read_version(home, "put_object_lock", key, Pin("", version_id))
+        asked = {name: getattr(attributes, name) for name in ("lock_mode", "retain_until", "legal_hold")}
+        given = {name: value for name, value in asked.items() if value is not None}
+        home.replace(key, version, replace(version, attributes=msgspec.structs.replace(version.attributes, **given)))
+        self.effects.append(Effect("put_object_lock", bucket, key))
+
+    async def restore_object(
+        self, bucket: str, key: str, *, days: int, tier: str | None = None, version_id: str | None = None
+    ) -> None:
+        home = await self._request("restore_object", bucket)
+        version = read_version(home, "restore_object", key, Pin("", version_id))
+        if version.attributes.storage_class not in ARCHIVES:
+            raise refusal("restore_object", 403, "InvalidObjectState")
+        restored = replace(version, restore='ongoing-request="true"')
+        home.replace(key, version, restored)
+        self.effects.append(Effect("restore_object", bucket, key))
+
+    async def _change(self, operation: str, bucket: str, key: str, version_id: str | None, **changes: Any) -> None:
+        home = await self._request(operation, bucket)
+        version = read_version(home, operation, key, Pin("", version_id))
+        home.replace(key, version, replace(version, **changes))
+        self.effects.append(Effect(operation, bucket, key))
 
     # --- multipart uploads ---------------------------------------------------------------------------------------
 
@@ -235,9 +290,11 @@ class MemoryStore:
         *,
         size: int,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         operation = "complete_multipart_upload"
         home = await self._request(operation, bucket)
+        check_condition(home, operation, key, condition)
         upload = find_upload(home, operation, key, upload_id)
         joined = self._join(operation, upload, parts)
         content = b"".join(part.body for part in joined)
@@ -353,6 +410,7 @@ class MemoryStore:
             crc64nvme=actual,
             attributes=attributes,
             tags=attributes.tagging or (),
+            acl=attributes.acl or "private",
         )
         home.write(key, version)
         self.effects.append(Effect(operation, bucket, key))
@@ -410,6 +468,7 @@ class MemoryStore:
             checksums={"CRC64NVME": base64_of(version.crc64nvme)} if self._states_checksums else {},
             attributes=msgspec.structs.replace(version.attributes, acl=None, tagging=None),
             tag_count=len(version.tags),
+            restore=version.restore,
         )
 
     def _new_version_id(self, home: Bucket) -> str | None:

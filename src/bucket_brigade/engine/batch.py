@@ -58,8 +58,10 @@ class OpenBatch:
     def _record(self, stage: Stage, index: int, outcome: Outcome) -> None:
         counters = self.counters
         match outcome:
-            case Done(size=size, retries=retries):
+            case Done(size=size, retries=retries, note=note):
                 self.states[index] = stage.leads_to
+                if note:
+                    self._tell(index, "NotCarried", note, state=stage.leads_to)
                 if stage.leads_to is State.DONE:
                     counters.done += 1
                     counters.done_bytes += size

@@ -6,8 +6,8 @@ that ``a.txt`` comes before ``a/b``, as in a listing. Python compares strings by
 
 from __future__ import annotations
 
-import bisect
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -17,10 +17,14 @@ import msgspec
 
 from bucket_brigade.errors import PlanError
 from bucket_brigade.local.oserrors import errno_name
+from bucket_brigade.local.runs import SortedNames
 from bucket_brigade.model.location import MAX_KEY_BYTES
 from bucket_brigade.model.transfer import Refused
 
 _MAX_OPEN_FOLDERS = 32
+_MAX_NAMES_IN_MEMORY = 100_000
+"""Names of one folder; what is more is sorted on disk."""
+_NAMES_AT_ONCE = 1000
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
 _NAMES_ARE_UTF8 = sys.getfilesystemencoding().lower() in {"utf-8", "utf8"}
 
@@ -48,9 +52,9 @@ def scan_tree(
 ) -> Generator[LocalEntry | Refused, None, None]:
     """Yield every regular file below ``root`` in key order, and in its place what can never be a transfer.
 
-    Empty folders yield nothing, nor does what vanishes during the walk. The listings of the folders on the current path are
-    in memory, nothing else; a few dozen descriptors are open at most, and are closed with the generator: ``close()`` it when
-    it is given up.
+    Empty folders yield nothing, nor does what vanishes during the walk. In memory are the listings of the folders on the current
+    path, of each at most ``_MAX_NAMES_IN_MEMORY`` names: what is more waits, sorted, in a temporary file. A few dozen descriptors
+    are open at most, and are closed with the generator: ``close()`` it when it is given up.
 
     Args:
         root: the folder; it may itself be a symbolic link.
@@ -59,7 +63,7 @@ def scan_tree(
         follow_symlinks: take links for what they point to, outside ``root`` too; else each is refused as ``Symlink``.
 
     Raises:
-        PlanError: ``root`` cannot be opened or listed.
+        PlanError: ``root`` cannot be opened or listed, or the temporary file cannot be read back.
     """
     try:
         descriptor = os.open(root, _OPEN_FOLDER)
@@ -85,67 +89,98 @@ def _unlistable_root(root: str, error: OSError) -> PlanError:
 
 
 class _Folder:
-    """One folder on the current path. ``names`` are those still to come, the next one last; a folder's ends in ``/``."""
+    """One folder on the current path. ``names`` are the next ones, the nearest last; a folder's ends in ``/``."""
 
-    __slots__ = ("descriptor", "identity", "names", "not_utf8", "prefix")
+    __slots__ = ("_later", "descriptor", "identity", "names", "not_utf8", "prefix")
 
-    def __init__(self, prefix: str, descriptor: int, identity: tuple[int, int]) -> None:
+    def __init__(self, prefix: str, descriptor: int) -> None:
         self.prefix = prefix
         self.descriptor: int | None = descriptor
-        self.identity = identity
+        self.identity = (0, 0)
         self.names: list[str] = []
-        self.not_utf8: frozenset[str] = frozenset()
+        self.not_utf8: set[str] = set()
+        self._later: SortedNames | None = None
 
     def list(self, descriptor: int, after: str, *, follow_symlinks: bool) -> None:
         """Read the names behind ``after``."""
-        names: list[str] = []
+        after = after[len(self.prefix) :] if after.startswith(self.prefix) else ""
         with os.scandir(descriptor) as entries:
-            for entry in entries:
-                name = entry.name if _NAMES_ARE_UTF8 else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
-                try:
-                    names.append(name + "/" if entry.is_dir(follow_symlinks=follow_symlinks) else name)
-                except OSError:  # a link that cannot be followed: refused in its turn
-                    names.append(name)
-        try:
-            "".join(names).encode()  # one look at all names: a surrogate stands for a byte that is not UTF-8
-        except UnicodeEncodeError:
-            names, self.not_utf8 = _printable_names(names)
-        names.sort()
-        if after.startswith(self.prefix):
-            del names[: _count_before(names, after[len(self.prefix) :])]
-        names.reverse()
-        self.names = names
+            read = _names_of(entries, follow_symlinks=follow_symlinks)
+            printable = (name for piece in _pieces(read) for name in self._printable(descriptor, piece))
+            names = (name for name in printable if _is_behind(name, after)) if after else printable
+            self._later = SortedNames(names, in_memory=_MAX_NAMES_IN_MEMORY)
+        self.take_more()
 
-    def close(self) -> None:
+    def take_more(self) -> bool:
+        """Make ``names`` the next ones; return False if there are none."""
+        self.names = self._later.take(_NAMES_AT_ONCE) if self._later is not None else []
+        self.names.reverse()
+        return bool(self.names)
+
+    def close_descriptor(self) -> None:
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
 
+    def close(self) -> None:
+        self.close_descriptor()
+        if self._later is not None:
+            self._later.close()
+            self._later = None
 
-def _count_before(names: list[str], after: str) -> int:
-    """Return how many of the sorted names lie before what follows ``after``; the folder that ``after`` is in does not."""
-    count = bisect.bisect_right(names, after)
-    if count and names[count - 1].endswith("/") and after.startswith(names[count - 1]) and after != names[count - 1]:
-        count -= 1
-    return count
+    def _printable(self, descriptor: int, names: list[str]) -> list[str]:
+        r"""Return the names with bytes that are not UTF-8 written as ``\xNN``; those are added to ``not_utf8``.
+
+        No two come out the same: what is printed also says where a resumed walk goes on.
+        """
+        try:
+            "".join(names).encode()  # one look at all names: a surrogate stands for a byte that is not UTF-8
+        except UnicodeEncodeError:
+            return [name if _is_utf8(name) else self._distinct(descriptor, name) for name in names]
+        return names
+
+    def _distinct(self, descriptor: int, name: str) -> str:
+        ending = "/" if name.endswith("/") else ""
+        shown = name.removesuffix("/").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        while shown + ending in self.not_utf8 or _exists(descriptor, shown):
+            shown += "?"
+        self.not_utf8.add(shown + ending)
+        return shown + ending
 
 
-def _printable_names(names: list[str]) -> tuple[list[str], frozenset[str]]:
-    r"""Write bytes that are not UTF-8 as ``\xNN``; return all names, and which of them are not real.
+def _names_of(entries: Iterator[os.DirEntry[str]], *, follow_symlinks: bool) -> Iterator[str]:
+    for entry in entries:
+        name = entry.name if _NAMES_ARE_UTF8 else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
+        try:
+            yield name + "/" if entry.is_dir(follow_symlinks=follow_symlinks) else name
+        except OSError:  # a link that cannot be followed: refused in its turn
+            yield name
 
-    No two come out the same: what is printed also says where a resumed walk goes on.
-    """
-    raw = [name.encode("utf-8", "surrogateescape") for name in names]
-    shown = {name: encoded.decode("utf-8", "backslashreplace") for name, encoded in zip(names, raw, strict=True)}
-    taken = {name for name in names if shown[name] == name}
-    not_utf8 = set()
-    for name in sorted(set(names) - taken):
-        printable = shown[name]
-        while printable in taken:
-            printable = printable[:-1] + "?/" if printable.endswith("/") else printable + "?"
-        taken.add(printable)
-        not_utf8.add(printable)
-    return [*taken], frozenset(not_utf8)
+
+def _pieces(names: Iterator[str]) -> Iterator[list[str]]:
+    while piece := list(itertools.islice(names, _NAMES_AT_ONCE)):
+        yield piece
+
+
+def _is_behind(name: str, after: str) -> bool:
+    """Return whether a walk that goes on after ``after`` still has to look at ``name``, as at the folder that ``after`` is in."""
+    return name > after or (name.endswith("/") and after.startswith(name) and after != name)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _exists(descriptor: int, name: str) -> bool:
+    try:
+        os.stat(name.encode(), dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 class _Walk:
@@ -163,7 +198,7 @@ class _Walk:
 
         OSError if it cannot be listed.
         """
-        folder = _Folder(prefix, descriptor, (0, 0))
+        folder = _Folder(prefix, descriptor)
         try:
             folder.identity = _identity(descriptor)
             if any(folder.identity == ancestor.identity for ancestor in self._folders):
@@ -175,7 +210,9 @@ class _Walk:
             raise
         self._folders.append(folder)
         if len(self._folders) > _MAX_OPEN_FOLDERS + 1:
-            self._folders[-_MAX_OPEN_FOLDERS - 1].close()  # never the root: the others are found again from it
+            self._folders[
+                -_MAX_OPEN_FOLDERS - 1
+            ].close_descriptor()  # never the root: the others are found again from it
         return True
 
     def entries(self) -> Iterator[LocalEntry | Refused]:
@@ -184,17 +221,26 @@ class _Walk:
             if folder.descriptor is None:
                 self._reopen()
             yield from self._files_until_folder(folder)
-            if not folder.names:
+            if folder.names:
+                refused = self._enter(folder, folder.names.pop())
+                if refused is not None:
+                    yield refused
+            elif not self._take_more(folder):
                 folder.close()
                 self._folders.pop()
-                continue
-            refused = self._enter(folder, folder.names.pop())
-            if refused is not None:
-                yield refused
 
     def close(self) -> None:
         for folder in self._folders:
             folder.close()
+
+    def _take_more(self, folder: _Folder) -> bool:
+        try:
+            return folder.take_more()
+        except OSError as exc:
+            raise PlanError(
+                f"cannot read the sorted names of {folder.prefix!r} back: {exc.strerror or exc}",
+                remedy="check the disk of TMPDIR, then resume the job",
+            ) from exc
 
     def _files_until_folder(self, folder: _Folder) -> Iterator[LocalEntry | Refused]:
         names, prefix, descriptor = folder.names, folder.prefix, folder.descriptor

@@ -24,6 +24,10 @@ class Operation(StrEnum):
     RELAY = "relay"
     """From one endpoint to another through this machine's memory, never its disk."""
     DELETE = "delete"
+    SET = "set"
+    """Change attributes of objects where they are."""
+    UNARCHIVE = "unarchive"
+    """RestoreObject: make archived objects readable for a while."""
 
 
 class LayoutName(StrEnum):
@@ -68,6 +72,17 @@ class ObjectAttributes(msgspec.Struct, frozen=True, kw_only=True):
     """What is set on every object that a job writes. None (or empty) leaves it to the store, or to the copy's source.
 
     The names are those of S3's API; ``metadata`` holds pairs of lower-case name and value, without ``x-amz-meta-``.
+    Keys of SSE-C are secrets and never in here: they belong to the store (``EndpointSettings.sse_c_key``).
+
+    Attributes:
+        acl: canned.
+        grant_full_control, grant_read, grant_read_acp, grant_write_acp: as in S3's headers: ``id="…", uri="…"``.
+        sse: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``.
+        sse_kms_context: JSON in base64.
+        retain_until: ISO 8601 with its zone, as S3 gives it.
+        legal_hold: ``ON`` or ``OFF``.
+        lock_mode: ``GOVERNANCE`` or ``COMPLIANCE``.
+        checksum_algorithm: the additional checksum that the object is to keep; None for CRC64NVME.
     """
 
     acl: str | None = None
@@ -82,6 +97,17 @@ class ObjectAttributes(msgspec.Struct, frozen=True, kw_only=True):
     expires: str | None = None
     metadata: tuple[tuple[str, str], ...] | None = None
     tagging: tuple[tuple[str, str], ...] | None = None
+    grant_full_control: str | None = None
+    grant_read: str | None = None
+    grant_read_acp: str | None = None
+    grant_write_acp: str | None = None
+    sse_kms_context: str | None = None
+    bucket_key: bool | None = None
+    website_redirect: str | None = None
+    lock_mode: str | None = None
+    retain_until: str | None = None
+    legal_hold: str | None = None
+    checksum_algorithm: str | None = None
 
 
 NO_ATTRIBUTES = ObjectAttributes()
@@ -99,6 +125,23 @@ class EndpointOverrides(msgspec.Struct, frozen=True, kw_only=True):
     ca_bundle: str | None = None
     addressing: str | None = None
     checksum: str | None = None
+    sse_c_key_file: str | None = None
+
+
+class Overwrite(StrEnum):
+    """What happens where the target has an object (or file) of the same name."""
+
+    ALWAYS = "always"
+    NEVER = "never"
+    """``--no-clobber``: it stays, and the transfer is skipped."""
+    IF_UNCHANGED = "if-unchanged"
+    """``--if-unchanged``: it is replaced only in the state that it had when the job was submitted, else the transfer fails."""
+
+
+PRESERVABLE = ("metadata", "tags", "acl", "lock", "storage-class", "encryption", "mtime", "mode", "owner")
+"""What ``--preserve`` can name; ``all`` means every one of these."""
+
+DEFAULT_PRESERVE = ("metadata", "tags", "mtime")
 
 
 class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +154,9 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
         attributes: set on every object written.
         guess_content_type: uploads without ``attributes.content_type`` get one by the file's suffix.
         follow_symlinks: also walk into what symbolic links point to; else they are skipped and reported.
+        overwrite: what happens to what is at the target already.
+        preserve: what is carried over from the source, of ``PRESERVABLE``.
+        unarchive: objects in an archive class are restored first; else they fail.
     """
 
     part_size_bytes: int = 8 * MIB
@@ -119,6 +165,55 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
     attributes: ObjectAttributes = NO_ATTRIBUTES
     guess_content_type: bool = True
     follow_symlinks: bool = False
+    overwrite: Overwrite = Overwrite.ALWAYS
+    preserve: tuple[str, ...] = DEFAULT_PRESERVE
+    unarchive: bool = False
+
+
+class Unarchive(msgspec.Struct, frozen=True, kw_only=True):
+    """What RestoreObject is asked for.
+
+    Attributes:
+        days: how long the restored copy stays.
+        tier: ``Standard``, ``Bulk`` or ``Expedited``; None for the store's own choice.
+        wait: a transfer is done when the object is readable, not when it was asked for.
+    """
+
+    days: int = 7
+    tier: str | None = None
+    wait: bool = False
+
+
+class VersionsOf(StrEnum):
+    """Which versions of each key a job means."""
+
+    CURRENT = "current"
+    ALL = "all"
+    """Every version and delete marker; a copy or relay writes them in their order."""
+    NONCURRENT = "noncurrent"
+    """For a delete: versions that are no longer current, within the bounds of the selection."""
+    MARKERS = "markers"
+    """For a delete: delete markers that are the latest version: without them the objects are back."""
+    AS_OF = "as-of"
+    """What was current at an instant."""
+
+
+class VersionSelection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions of each key become transfers. Times are nanoseconds since the epoch.
+
+    Attributes:
+        as_of_ns: the instant of ``AS_OF``.
+        noncurrent_before_ns: only versions that stopped being current before this instant (``--older-than``).
+        keep_last: so many of the newest noncurrent versions of each key stay.
+    """
+
+    which: VersionsOf = VersionsOf.CURRENT
+    as_of_ns: int | None = None
+    noncurrent_before_ns: int | None = None
+    keep_last: int | None = None
+
+
+CURRENT_VERSIONS = VersionSelection()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +235,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         catalog: where the catalog is to be written besides the job's folder; for a download with original names,
             the catalog that is read (``read_catalog``).
         created_ns: nanoseconds since the epoch.
+        versions: which versions of each key.
+        unarchive: what an ``UNARCHIVE`` (or ``options.unarchive``) asks for.
     """
 
     id: JobId
@@ -156,3 +253,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source_endpoint: EndpointOverrides = EndpointOverrides()
     target_endpoint: EndpointOverrides = EndpointOverrides()
     created_ns: int = 0
+    versions: VersionSelection = CURRENT_VERSIONS
+    unarchive: Unarchive = Unarchive()

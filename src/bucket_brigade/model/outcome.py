@@ -25,10 +25,12 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         size: bytes moved.
         retries: attempts beyond the first, over all requests of the transfer.
+        note: what could not be carried over, one sentence without any secret; it is in the report with the code ``NotCarried``.
     """
 
     size: int = 0
     retries: int = 0
+    note: str = ""
 
 
 class Skipped(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +66,7 @@ Outcome = Done | Skipped | Vanished | Failed
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """One row of the report: a transfer that failed, or was skipped for a reason worth telling."""
+    """One row of the report: a transfer that failed, was skipped for a reason, or is done with a note worth telling."""
 
     index: int
     """Position in the batch."""

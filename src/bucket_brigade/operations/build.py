@@ -80,6 +80,8 @@ def build_operation(context: Context, source: BucketSide | None, target: BucketS
             )
         case OperationName.DELETE:
             return StagedOperation((DeleteStage(_bucket(source)),))
+        case OperationName.SET | OperationName.UNARCHIVE:
+            raise ConfigError(f"The operation {job.operation} cannot be run yet.", remedy="Use a newer brigade.")
 
 
 def _then_remove(job: Job, stage: Stage, source: BucketSide | None) -> tuple[Stage, ...]:

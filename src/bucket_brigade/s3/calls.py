@@ -27,7 +27,7 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import CRC64NVME, crc64nvme, decode_crc, encode_crc
 from bucket_brigade.s3.errors import error_from_exception
 from bucket_brigade.s3.session import Client
-from bucket_brigade.s3.store import Pin, Written
+from bucket_brigade.s3.store import Condition, Pin, Written
 from bucket_brigade.settings.values import EndpointSettings
 
 Answer = dict[str, Any]
@@ -44,6 +44,7 @@ OPERATIONS = (
     "DeleteObject",
     "DeleteObjects",
     "GetObject",
+    "GetObjectAcl",
     "GetObjectTagging",
     "HeadBucket",
     "HeadObject",
@@ -53,6 +54,11 @@ OPERATIONS = (
     "ListObjectsV2",
     "ListParts",
     "PutObject",
+    "PutObjectAcl",
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "PutObjectTagging",
+    "RestoreObject",
     "UploadPart",
     "UploadPartCopy",
 )
@@ -204,6 +210,16 @@ def pin_parameters(pin: Pin) -> dict[str, Any]:
         params["IfMatch"] = pin.etag
     if pin.version_id is not None:
         params["VersionId"] = pin.version_id
+    return params
+
+
+def condition_parameters(condition: Condition) -> dict[str, str]:
+    """Return the parameters that make a write depend on what is at its target."""
+    params: dict[str, str] = {}
+    if condition.if_match:
+        params["IfMatch"] = condition.if_match
+    if condition.if_absent:
+        params["IfNoneMatch"] = "*"
     return params
 
 

@@ -5,10 +5,11 @@ The lane does the same for the few requests that are sent millions of times. Imp
 
 from __future__ import annotations
 
+from bucket_brigade.s3.client_access import AccessCalls
 from bucket_brigade.s3.client_buckets import BucketCalls
 from bucket_brigade.s3.client_multipart import MultipartCalls
 from bucket_brigade.s3.client_objects import ObjectCalls
 
 
-class ClientStore(ObjectCalls, MultipartCalls, BucketCalls):
+class ClientStore(ObjectCalls, AccessCalls, MultipartCalls, BucketCalls):
     """``Store`` over an open aioboto3 client (``s3.session.open_client``) and the settings of its endpoint."""

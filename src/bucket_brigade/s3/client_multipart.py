@@ -7,11 +7,21 @@ from typing import Any
 from bucket_brigade.errors import NotFound, PlanError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.parts import MAX_PARTS
-from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters
+from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters, condition_parameters
 from bucket_brigade.s3.checksums import CRC64NVME, decode_crc, encode_crc
 from bucket_brigade.s3.client_objects import copy_source
 from bucket_brigade.s3.reading import nanoseconds, quoted
-from bucket_brigade.s3.store import UNPINNED, Body, OpenUpload, PartReceipt, Pin, UploadPage, Written
+from bucket_brigade.s3.store import (
+    UNCONDITIONAL,
+    UNPINNED,
+    Body,
+    Condition,
+    OpenUpload,
+    PartReceipt,
+    Pin,
+    UploadPage,
+    Written,
+)
 from bucket_brigade.s3.urls import decode_key
 
 
@@ -85,6 +95,7 @@ class MultipartCalls(Caller):
         *,
         size: int,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Join the parts."""
         params: dict[str, Any] = {
@@ -92,6 +103,7 @@ class MultipartCalls(Caller):
             "Key": key,
             "UploadId": upload_id,
             "MpuObjectSize": size,
+            **condition_parameters(condition),
         }
         with_crc = crc64nvme is not None and self.sends_checksums
         params["MultipartUpload"] = {"Parts": [_part(one, with_crc=with_crc) for one in parts]}

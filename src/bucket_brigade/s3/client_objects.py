@@ -16,10 +16,27 @@ from bucket_brigade.errors import (
     TransferError,
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
-from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters, pin_parameters
+from bucket_brigade.s3.calls import (
+    Answer,
+    Caller,
+    attribute_parameters,
+    checksum_parameters,
+    condition_parameters,
+    pin_parameters,
+)
 from bucket_brigade.s3.errors import error_from_exception
 from bucket_brigade.s3.reading import fill, head_from_answer, same_etag, total_of_range
-from bucket_brigade.s3.store import UNPINNED, Body, DeleteError, DeleteKey, ObjectHead, Pin, Written
+from bucket_brigade.s3.store import (
+    UNCONDITIONAL,
+    UNPINNED,
+    Body,
+    Condition,
+    DeleteError,
+    DeleteKey,
+    ObjectHead,
+    Pin,
+    Written,
+)
 
 SINGLE_DELETES_IN_FLIGHT = 16
 
@@ -53,9 +70,11 @@ class ObjectCalls(Caller):
         *,
         attributes: ObjectAttributes = NO_ATTRIBUTES,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Write the whole object."""
         params = {"Bucket": bucket, "Key": key, "Body": body, **attribute_parameters(attributes)}
+        params |= condition_parameters(condition)
         if crc64nvme is not None:
             params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("PutObject", params)
@@ -132,9 +151,11 @@ class ObjectCalls(Caller):
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Copy on the server."""
         params: dict[str, Any] = {"Bucket": bucket, "Key": key, **copy_source(source_bucket, source_key, pin)}
+        params |= condition_parameters(condition)
         if attributes is not None:
             params |= attribute_parameters(attributes, tagging=False)
             if _REPLACED_TOGETHER & params.keys():
@@ -142,7 +163,7 @@ class ObjectCalls(Caller):
         if tagging:
             tags = attribute_parameters(attributes or NO_ATTRIBUTES).get("Tagging", "")
             params |= {"TaggingDirective": "REPLACE", "Tagging": tags}
-        answer = await self.call("CopyObject", params, pinned=True)
+        answer = await self.call("CopyObject", params, pinned=condition is UNCONDITIONAL)
         return self.written("CopyObject", params, answer, answer.get("CopyObjectResult") or {})
 
     async def delete_object(self, bucket: str, key: str, *, version_id: str | None = None, if_match: str = "") -> None:

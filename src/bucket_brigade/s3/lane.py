@@ -13,13 +13,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bucket_brigade import __version__
+from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.client import ClientStore
+from bucket_brigade.s3.doors import ask_dns, guarded, tls_context
 from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.lane_multipart import MultipartLane
 from bucket_brigade.s3.lane_objects import ObjectLane
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
-from bucket_brigade.s3.store import BucketEntry, PartReceipt, UploadPage, VersionPage
+from bucket_brigade.s3.store import Acl, BucketEntry, PartReceipt, UploadPage, VersionPage
 from bucket_brigade.s3.wire import Pool, WireSettings
 from bucket_brigade.settings.values import EndpointSettings
 
@@ -34,6 +36,40 @@ class LaneStore(ObjectLane, MultipartLane):
     ) -> tuple[tuple[str, str], ...]:
         """Return the object's tags."""
         return await self._client.get_object_tags(bucket, key, version_id=version_id)
+
+    async def put_object_tags(
+        self, bucket: str, key: str, tags: tuple[tuple[str, str], ...], *, version_id: str | None = None
+    ) -> None:
+        """Replace all tags of an object."""
+        await self._client.put_object_tags(bucket, key, tags, version_id=version_id)
+
+    async def get_object_acl(self, bucket: str, key: str, *, version_id: str | None = None) -> Acl:
+        """Return who may do what with the object."""
+        return await self._client.get_object_acl(bucket, key, version_id=version_id)
+
+    async def put_object_acl(self, bucket: str, key: str, acl: Acl | str, *, version_id: str | None = None) -> None:
+        """Replace the object's access control list."""
+        await self._client.put_object_acl(bucket, key, acl, version_id=version_id)
+
+    async def put_object_lock(
+        self,
+        bucket: str,
+        key: str,
+        attributes: ObjectAttributes,
+        *,
+        version_id: str | None = None,
+        bypass_governance: bool = False,
+    ) -> None:
+        """Set the retention and the legal hold of an object."""
+        await self._client.put_object_lock(
+            bucket, key, attributes, version_id=version_id, bypass_governance=bypass_governance
+        )
+
+    async def restore_object(
+        self, bucket: str, key: str, *, days: int, tier: str | None = None, version_id: str | None = None
+    ) -> None:
+        """Ask for an archived object to be readable."""
+        await self._client.restore_object(bucket, key, days=days, tier=tier, version_id=version_id)
 
     async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[PartReceipt]:
         """Return all parts that the store holds, by number."""
@@ -108,7 +144,12 @@ async def open_lane(
     tls = functools.cache(lambda: _tls(client))  # reading the system's certificates takes 20 ms
     book = FormBook(
         credentials=credentials_of(client),
-        open_pool=lambda target: Pool(target, wire, tls() if target.scheme == "https" else None),
+        open_pool=lambda target: Pool(
+            target,
+            wire,
+            tls() if target.scheme == "https" else None,
+            guarded(ask_dns, loopback_only=target.scheme == "http" and not endpoint.allow_http),
+        ),
         user_agent=f"bucket-brigade/{__version__}",
     )
     with capturable(client):
@@ -127,7 +168,4 @@ def credentials_of(client: Client) -> Any:
 
 def _tls(client: Client) -> ssl.SSLContext:
     bundle = client._endpoint.http_session._verify  # noqa: SLF001 - after AWS_CA_BUNDLE and the profile had their say
-    context = ssl.create_default_context(cafile=bundle if isinstance(bundle, str) else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return tls_context(bundle if isinstance(bundle, str) else None)

@@ -7,9 +7,17 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import encode_crc
 from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls
 from bucket_brigade.s3.lane_forms import Prepared, Recipe
-from bucket_brigade.s3.lane_objects import ANY_BODY, ANY_CRC, ANY_ETAG, ANY_VERSION, source_fields
+from bucket_brigade.s3.lane_objects import (
+    ANY_BODY,
+    ANY_CRC,
+    ANY_ETAG,
+    ANY_VERSION,
+    any_condition,
+    condition_fields,
+    source_fields,
+)
 from bucket_brigade.s3.prepared import PLACEHOLDER_KEY, quote_query
-from bucket_brigade.s3.store import UNPINNED, Body, PartReceipt, Pin, Written
+from bucket_brigade.s3.store import UNCONDITIONAL, UNPINNED, Body, Condition, PartReceipt, Pin, Written
 from bucket_brigade.s3.xml_messages import escape
 
 ANY_UPLOAD = "bucket-brigade-placeholder-upload"
@@ -159,19 +167,22 @@ class MultipartLane(LaneCalls):
         *,
         size: int,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Join the parts."""
+        asked = any_condition(condition)
         with_crc = crc64nvme is not None and self._client.sends_checksums
         whole_crc = with_crc and self._client.whole_checksums
-        form_key = ("CompleteMultipartUpload", bucket, with_crc, whole_crc)
+        form_key = ("CompleteMultipartUpload", bucket, with_crc, whole_crc, asked)
         prepared = self._get(form_key) or await self._book.prepare(
-            form_key, lambda: self._complete_recipe(bucket, with_crc=with_crc, whole_crc=whole_crc)
+            form_key, lambda: self._complete_recipe(bucket, asked, with_crc=with_crc, whole_crc=whole_crc)
         )
         if prepared is None or prepared.rows is None or not parts:
             return await self._client.complete_multipart_upload(
-                bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme
+                bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme, condition=condition
             )
         fields = {"?uploadId": quote_query(upload_id), "x-amz-mp-object-size": str(size)}
+        fields |= condition_fields(condition)
         if whole_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(crc64nvme)  # type: ignore[arg-type]
         rows = prepared.rows.rows
@@ -182,15 +193,15 @@ class MultipartLane(LaneCalls):
             error = self._refusal("CompleteMultipartUpload", bucket, key, answer)
             if self._refuses_checksums(error):
                 return await self._client.complete_multipart_upload(
-                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme
+                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme, condition=condition
                 )
             raise error
         return self._written_inside(
             "CompleteMultipartUpload", bucket, key, answer, result="CompleteMultipartUploadResult"
         )
 
-    def _complete_recipe(self, bucket: str, *, with_crc: bool, whole_crc: bool) -> Recipe:
-        fields = {"?uploadId": ANY_UPLOAD, "x-amz-mp-object-size": "987654321"}
+    def _complete_recipe(self, bucket: str, condition: Condition, *, with_crc: bool, whole_crc: bool) -> Recipe:
+        fields = {"?uploadId": ANY_UPLOAD, "x-amz-mp-object-size": "987654321"} | condition_fields(condition)
         if whole_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(ANY_CRC)
         parts = [PartReceipt(ANY_PART, ANY_ETAG, 11), PartReceipt(ANY_PART, ANY_ETAG, 11, ANY_CRC)]
@@ -202,6 +213,7 @@ class MultipartLane(LaneCalls):
                 parts,
                 size=987654321,
                 crc64nvme=ANY_CRC if with_crc else None,
+                condition=condition,
             ),
             fields,
             rows=("Part", (str(ANY_PART), ANY_ETAG, encode_crc(ANY_CRC))),

@@ -12,7 +12,18 @@ from bucket_brigade.s3.lane_answers import check_range, check_state, check_whole
 from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls, header_value, in_utf8
 from bucket_brigade.s3.lane_forms import Recipe
 from bucket_brigade.s3.prepared import PLACEHOLDER_KEY, copy_source, quote_query
-from bucket_brigade.s3.store import UNPINNED, Body, DeleteError, DeleteKey, ListPage, ObjectHead, Pin, Written
+from bucket_brigade.s3.store import (
+    UNCONDITIONAL,
+    UNPINNED,
+    Body,
+    Condition,
+    DeleteError,
+    DeleteKey,
+    ListPage,
+    ObjectHead,
+    Pin,
+    Written,
+)
 from bucket_brigade.s3.wire_answer import Answer
 from bucket_brigade.s3.xml_listing import parse_page
 from bucket_brigade.s3.xml_messages import delete_lists, escape, fits_xml
@@ -43,6 +54,7 @@ class ObjectLane(LaneCalls):
         *,
         attributes: ObjectAttributes = NO_ATTRIBUTES,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Write the whole object."""
         fields: dict[str, str] = {"content-length": "0"}
@@ -50,29 +62,45 @@ class ObjectLane(LaneCalls):
         if attributes.metadata:
             shape = _with_placeholders(attributes, fields)
         with_crc = crc64nvme is not None and self._client.sends_checksums
-        form_key = ("PutObject", bucket, shape, with_crc)
+        asked = UNCONDITIONAL
+        if condition is not UNCONDITIONAL:
+            asked = any_condition(condition)
+            fields |= condition_fields(condition)
+        form_key = ("PutObject", bucket, shape, with_crc, asked)
         prepared = self._get(form_key) or await self._book.prepare(
-            form_key, lambda: self._put_recipe(bucket, shape, with_crc=with_crc)
+            form_key, lambda: self._put_recipe(bucket, shape, asked, with_crc=with_crc)
         )
         if prepared is None:
-            return await self._client.put_object(bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+            return await self._client.put_object(
+                bucket, key, body, attributes=attributes, crc64nvme=crc64nvme, condition=condition
+            )
         if with_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(crc64nvme)  # type: ignore[arg-type]
-        answer = await self._send(prepared, "PutObject", bucket, key, fields, body)
+        # Sent twice a conditional write may fail because of itself: then the retries decide what that means.
+        replay = condition is UNCONDITIONAL
+        answer = await self._send(prepared, "PutObject", bucket, key, fields, body, replay=replay)
         if answer.status < FIRST_REFUSAL:
             return self._written("PutObject", bucket, key, answer)
         error = self._refusal("PutObject", bucket, key, answer)
         if with_crc and self._refuses_checksums(error):
-            return await self._client.put_object(bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+            return await self._client.put_object(
+                bucket, key, body, attributes=attributes, crc64nvme=crc64nvme, condition=condition
+            )
         raise error
 
-    def _put_recipe(self, bucket: str, shape: ObjectAttributes, *, with_crc: bool) -> Recipe:
-        fields = {f"x-amz-meta-{name}": value for name, value in shape.metadata or () if value == ANY_VALUE}
+    def _put_recipe(self, bucket: str, shape: ObjectAttributes, condition: Condition, *, with_crc: bool) -> Recipe:
+        varying = {f"x-amz-meta-{name}": value for name, value in shape.metadata or () if value == ANY_VALUE}
+        fields = varying | condition_fields(condition)
         if with_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(ANY_CRC)
         return Recipe(
             lambda: self._client.put_object(
-                bucket, PLACEHOLDER_KEY, ANY_BODY, attributes=shape, crc64nvme=ANY_CRC if with_crc else None
+                bucket,
+                PLACEHOLDER_KEY,
+                ANY_BODY,
+                attributes=shape,
+                crc64nvme=ANY_CRC if with_crc else None,
+                condition=condition,
             ),
             fields,
         )
@@ -147,8 +175,10 @@ class ObjectLane(LaneCalls):
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Copy on the server."""
+        asked = any_condition(condition)
         form_key = (
             "CopyObject",
             bucket,
@@ -157,6 +187,7 @@ class ObjectLane(LaneCalls):
             pin.version_id is not None,
             attributes,
             tagging,
+            asked,
         )
         prepared = (
             None
@@ -173,8 +204,9 @@ class ObjectLane(LaneCalls):
                         pin=_any(pin),
                         attributes=attributes,
                         tagging=tagging,
+                        condition=asked,
                     ),
-                    source_fields(source_bucket, PLACEHOLDER_KEY, _any(pin)),
+                    source_fields(source_bucket, PLACEHOLDER_KEY, _any(pin)) | condition_fields(asked),
                 ),
             )
         )
@@ -187,11 +219,14 @@ class ObjectLane(LaneCalls):
                 pin=pin,
                 attributes=attributes,
                 tagging=tagging,
+                condition=condition,
             )
-        answer = await self._send(prepared, "CopyObject", bucket, key, source_fields(source_bucket, source_key, pin))
+        fields = source_fields(source_bucket, source_key, pin) | condition_fields(condition)
+        pinned = condition is UNCONDITIONAL  # else nobody knows which of the two is false
+        answer = await self._send(prepared, "CopyObject", bucket, key, fields, replay=pinned)
         if answer.status >= FIRST_REFUSAL:
-            raise self._refusal("CopyObject", bucket, key, answer, pinned=True)
-        return self._written_inside("CopyObject", bucket, key, answer, result="CopyObjectResult", pinned=True)
+            raise self._refusal("CopyObject", bucket, key, answer, pinned=pinned)
+        return self._written_inside("CopyObject", bucket, key, answer, result="CopyObjectResult", pinned=pinned)
 
     # --- delete ------------------------------------------------------------------------------------------------------
 
@@ -342,6 +377,16 @@ def _pin_fields(pin: Pin) -> dict[str, str]:
     if pin.version_id is not None:
         fields["?versionId"] = quote_query(pin.version_id)
     return fields
+
+
+def any_condition(condition: Condition) -> Condition:
+    """Return a condition of the same form, whatever its ETag."""
+    return Condition(ANY_ETAG, condition.if_absent) if condition.if_match else condition
+
+
+def condition_fields(condition: Condition) -> dict[str, str]:
+    """Return the field of a write's condition that varies; ``If-None-Match: *`` is always the same."""
+    return {"if-match": header_value("ETag", condition.if_match)} if condition.if_match else {}
 
 
 def source_fields(bucket: str, key: str, pin: Pin) -> dict[str, str]:

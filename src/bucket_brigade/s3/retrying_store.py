@@ -5,19 +5,30 @@ A few answers mean something else the second time: the first attempt may have wo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from bucket_brigade.errors import NotFound, PermanentError, StoreUnavailable, Throttled, TransientError
+from bucket_brigade.errors import (
+    NotFound,
+    PermanentError,
+    PreconditionFailed,
+    StoreUnavailable,
+    Throttled,
+    TransientError,
+)
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.codes import BY_CODE
 from bucket_brigade.s3.retry import OnRetry, Retrier
 from bucket_brigade.s3.store import (
+    UNCONDITIONAL,
     UNPINNED,
+    Acl,
     Body,
     BucketEntry,
+    Condition,
     DeleteError,
     DeleteKey,
     ListPage,
@@ -70,9 +81,24 @@ class RetryingStore:
         *,
         attributes: ObjectAttributes = NO_ATTRIBUTES,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
-        """Write the whole object; the same again is the same object."""
-        return await self._run(self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+        """Write the whole object; the same again is the same object.
+
+        A condition that is false after a first attempt whose answer was lost may be false because of that one: HEAD decides.
+        """
+        if condition is UNCONDITIONAL:
+            return await self._run(self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+
+        async def attempt() -> Written:
+            return await self.inner.put_object(
+                bucket, key, body, attributes=attributes, crc64nvme=crc64nvme, condition=condition
+            )
+
+        def is_ours(head: ObjectHead) -> bool:
+            return is_content(head, body, crc64nvme)
+
+        return await self._run_conditional(attempt, bucket, key, is_ours)
 
     async def get_object(
         self, bucket: str, key: str, into: memoryview, *, start: int | None = None, pin: Pin = UNPINNED
@@ -94,9 +120,10 @@ class RetryingStore:
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Copy on the server; the same again is the same object."""
-        return await self._run(
+        attempt = functools.partial(
             self.inner.copy_object,
             bucket,
             key,
@@ -105,7 +132,42 @@ class RetryingStore:
             pin=pin,
             attributes=attributes,
             tagging=tagging,
+            condition=condition,
         )
+        if condition is UNCONDITIONAL:
+            return await self._run(attempt)
+
+        def is_ours(head: ObjectHead) -> bool:
+            return bool(pin.etag) and head.etag.strip('"') == pin.etag.strip('"')
+
+        return await self._run_conditional(attempt, bucket, key, is_ours)
+
+    async def _run_conditional(
+        self,
+        attempt: Callable[[], Awaitable[Written]],
+        bucket: str,
+        key: str,
+        is_ours: Callable[[ObjectHead], bool],
+    ) -> Written:
+        tried = False
+
+        async def next_attempt() -> Written:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                return await attempt()
+            except PreconditionFailed:
+                if not again:
+                    raise
+                try:
+                    head = await self.inner.head_object(bucket, key)
+                except NotFound:
+                    head = None
+                if head is None or not is_ours(head):
+                    raise
+                return Written(head.etag, head.version_id, decode_crc(head.checksums.get("CRC64NVME", "")))
+
+        return await self._run(next_attempt)
 
     async def delete_object(self, bucket: str, key: str, *, version_id: str | None = None, if_match: str = "") -> None:
         """Remove the key, or one version of it."""
@@ -139,6 +201,45 @@ class RetryingStore:
     ) -> tuple[tuple[str, str], ...]:
         """Return the object's tags."""
         return await self._run(self.inner.get_object_tags, bucket, key, version_id=version_id)
+
+    async def put_object_tags(
+        self, bucket: str, key: str, tags: tuple[tuple[str, str], ...], *, version_id: str | None = None
+    ) -> None:
+        """Replace all tags of an object."""
+        await self._run(self.inner.put_object_tags, bucket, key, tags, version_id=version_id)
+
+    async def get_object_acl(self, bucket: str, key: str, *, version_id: str | None = None) -> Acl:
+        """Return who may do what with the object."""
+        return await self._run(self.inner.get_object_acl, bucket, key, version_id=version_id)
+
+    async def put_object_acl(self, bucket: str, key: str, acl: Acl | str, *, version_id: str | None = None) -> None:
+        """Replace the object's access control list."""
+        await self._run(self.inner.put_object_acl, bucket, key, acl, version_id=version_id)
+
+    async def put_object_lock(
+        self,
+        bucket: str,
+        key: str,
+        attributes: ObjectAttributes,
+        *,
+        version_id: str | None = None,
+        bypass_governance: bool = False,
+    ) -> None:
+        """Set the retention and the legal hold of an object."""
+        await self._run(
+            self.inner.put_object_lock,
+            bucket,
+            key,
+            attributes,
+            version_id=version_id,
+            bypass_governance=bypass_governance,
+        )
+
+    async def restore_object(
+        self, bucket: str, key: str, *, days: int, tier: str | None = None, version_id: str | None = None
+    ) -> None:
+        """Ask for an archived object to be readable."""
+        await self._run(self.inner.restore_object, bucket, key, days=days, tier=tier, version_id=version_id)
 
     async def create_multipart_upload(
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
@@ -190,6 +291,7 @@ class RetryingStore:
         *,
         size: int,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Join the parts. NoSuchUpload after a first attempt whose answer was lost may mean that it worked: HEAD decides."""
         tried = False
@@ -199,10 +301,10 @@ class RetryingStore:
             again, tried = tried, True
             try:
                 return await self.inner.complete_multipart_upload(
-                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme
+                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme, condition=condition
                 )
-            except NotFound as error:
-                if not again or error.code != "NoSuchUpload":
+            except (NotFound, PreconditionFailed) as error:
+                if not again or error.code == "NoSuchBucket":
                     raise
                 head = await self.inner.head_object(bucket, key)
                 if not is_completed(head, parts, size=size, crc64nvme=crc64nvme):
@@ -306,6 +408,16 @@ def is_completed(head: ObjectHead, parts: list[PartReceipt], *, size: int, crc64
         return stated == crc64nvme
     expected = multipart_etag(parts)
     return expected is None or head.etag.strip('"') == expected
+
+
+def is_content(head: ObjectHead, body: Body, crc64nvme: int | None) -> bool:
+    """Tell whether an object certainly has this content: by its checksum, else by an ETag that is the body's MD5."""
+    if head.size != len(body):
+        return False
+    stated = decode_crc(head.checksums.get("CRC64NVME", ""))
+    if stated is not None and crc64nvme is not None:
+        return stated == crc64nvme
+    return head.etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def multipart_etag(parts: list[PartReceipt]) -> str | None:

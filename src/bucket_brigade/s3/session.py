@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -176,7 +177,7 @@ def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: 
 
     core = session._session  # noqa: SLF001
     config = AioConfig(
-        http_session_cls=StraightSession,
+        http_session_cls=functools.partial(StraightSession, allow_http=endpoint.allow_http),
         max_pool_connections=max_connections,
         connect_timeout=endpoint.connect_timeout_s,
         read_timeout=endpoint.read_timeout_s,

@@ -26,6 +26,37 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
 UNPINNED = Pin()
 
 
+class Condition(msgspec.Struct, frozen=True, gc=False):
+    """What must be true of the target for a write to take place; a false one is a PreconditionFailed.
+
+    Attributes:
+        if_match: the key has this ETag. Empty asks for nothing.
+        if_absent: there is no object of this key (``If-None-Match: *``).
+    """
+
+    if_match: str = ""
+    if_absent: bool = False
+
+
+UNCONDITIONAL = Condition()
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """One line of an access control list. One of ``id``, ``uri`` and ``email`` names who it is for."""
+
+    permission: str
+    id: str = ""
+    uri: str = ""
+    email: str = ""
+
+
+class Acl(msgspec.Struct, frozen=True):
+    """Who owns an object (or bucket), and who else may do what."""
+
+    owner: str
+    grants: tuple[Grant, ...]
+
+
 class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a HEAD or GET tells about an object.
 
@@ -36,6 +67,10 @@ class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
         attributes: content type, metadata and the rest, as needed to write the same object elsewhere (``tagging`` and
             ``acl`` are never in it).
         tag_count: ``x-amz-tagging-count``.
+        restore: ``x-amz-restore``: whether an archived object is being restored, and until when it is readable.
+        archive_status: of intelligent tiering: ``ARCHIVE_ACCESS``, ``DEEP_ARCHIVE_ACCESS``; else empty.
+        sse_customer_key_md5: of an object under SSE-C; else empty.
+        missing_metadata: ``x-amz-missing-meta``: how many metadata the store could not put into headers.
     """
 
     size: int
@@ -45,6 +80,10 @@ class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
     checksums: dict[str, str] = {}
     attributes: ObjectAttributes = NO_ATTRIBUTES
     tag_count: int = 0
+    restore: str = ""
+    archive_status: str = ""
+    sse_customer_key_md5: str = ""
+    missing_metadata: int = 0
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -155,8 +194,12 @@ class Store(Protocol):
         *,
         attributes: ObjectAttributes = NO_ATTRIBUTES,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
-        """Write the whole object. ``crc64nvme`` is of ``body``; it is sent where the endpoint's profile allows."""
+        """Write the whole object. ``crc64nvme`` is of ``body``; it is sent where the endpoint's profile allows.
+
+        An answer that does not echo the encryption asked for is a NotHonoured; the object may be there, unencrypted.
+        """
         ...
 
     async def get_object(
@@ -184,6 +227,7 @@ class Store(Protocol):
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Copy on the server. ``attributes`` None carries all metadata over.
 
@@ -209,6 +253,41 @@ class Store(Protocol):
         self, bucket: str, key: str, *, version_id: str | None = None
     ) -> tuple[tuple[str, str], ...]:
         """Return the object's tags, in the store's order."""
+        ...
+
+    async def put_object_tags(
+        self, bucket: str, key: str, tags: tuple[tuple[str, str], ...], *, version_id: str | None = None
+    ) -> None:
+        """Replace all tags of an object; none removes them."""
+        ...
+
+    async def get_object_acl(self, bucket: str, key: str, *, version_id: str | None = None) -> Acl:
+        """Return who may do what with the object."""
+        ...
+
+    async def put_object_acl(self, bucket: str, key: str, acl: Acl | str, *, version_id: str | None = None) -> None:
+        """Replace the object's access control list; a str is a canned one."""
+        ...
+
+    async def put_object_lock(
+        self,
+        bucket: str,
+        key: str,
+        attributes: ObjectAttributes,
+        *,
+        version_id: str | None = None,
+        bypass_governance: bool = False,
+    ) -> None:
+        """Set the retention (``lock_mode``, ``retain_until``) and the ``legal_hold`` of an object, those that are given."""
+        ...
+
+    async def restore_object(
+        self, bucket: str, key: str, *, days: int, tier: str | None = None, version_id: str | None = None
+    ) -> None:
+        """Ask for an archived object to be readable for ``days`` days.
+
+        One that is being restored is not an error. One that is not archived is a PermanentError with code InvalidObjectState.
+        """
         ...
 
     # --- multipart uploads ---------------------------------------------------------------------------------------
@@ -250,6 +329,7 @@ class Store(Protocol):
         *,
         size: int,
         crc64nvme: int | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Join the parts. ``size`` and ``crc64nvme`` are of the whole object; the store refuses another total where it can."""
         ...

@@ -1,23 +1,26 @@
 """How the aioboto3 client reaches the network: aiohttp, with what a mover of other people's bytes owes them.
 
 What aiobotocore's own session does not do, each measured as a hang or a leak: redirects are never followed (they would
-carry the session token to another host), a peer that stops reading our body is noticed, and a body is sent from the
-caller's buffer in slices, without a copy. Imported late: it needs aiohttp.
+carry the session token to another host), the host name of a certificate is verified, and behind a proxy the certificate
+at all, a name that leads to a metadata address is refused, a peer that stops reading our body is noticed, and a body is
+sent from the caller's buffer in slices, without a copy. Imported late: it needs aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import socket
 from typing import Any
 
 import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.payload import Payload
 from multidict import CIMultiDict
 from yarl import URL
+
+from bucket_brigade.s3.doors import Resolve, ask_dns, guarded, tls_context
 
 SLICE_BYTES = 256 * 1024
 """One write to the socket: small enough that a slow peer shows progress, large enough to cost nothing."""
@@ -81,6 +84,32 @@ class BufferPayload(Payload):
             self._deadline.extend()
 
 
+class _Resolver(AbstractResolver):
+    """A resolver of ours as aiohttp wants to see it."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host. Raises OSError, and PermanentError where they are forbidden."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await self._resolve(host, port)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 _Session: Any = AIOHTTPSession  # its type stub leaves out what a subclass needs
 _Answer: Any = AioAWSResponse
 
@@ -91,15 +120,40 @@ class StraightSession(_Session):  # type: ignore[misc]
     Exceptions of aiohttp come out as they are: ``s3.errors`` translates them once.
     """
 
-    def _get_ssl_context(self) -> ssl.SSLContext:
-        context: ssl.SSLContext = super()._get_ssl_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
+    def __init__(self, *, allow_http: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._allow_http = allow_http
+
+    def _create_connector(self, proxy_url: str | None, *, loopback_only: bool = False) -> aiohttp.TCPConnector:
+        # Not aiobotocore's: that one verifies no certificate behind a proxy, and no host name anywhere.
+        tls = tls_context(self._verify if isinstance(self._verify, str) else None)
+        if self._cert_file:
+            tls.load_cert_chain(self._cert_file, self._key_file)
+        return aiohttp.TCPConnector(
+            limit=self._max_pool_connections,
+            ssl=tls,
+            resolver=_Resolver(guarded(ask_dns, loopback_only=loopback_only)),
+            **self._connector_args,
+        )
+
+    async def _session_for(self, url: str, proxy_url: str | None) -> aiohttp.ClientSession:
+        key = (proxy_url, url.startswith("http://") and not self._allow_http)
+        session: aiohttp.ClientSession | None = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = await self._exit_stack.enter_async_context(
+                aiohttp.ClientSession(
+                    connector=self._create_connector(proxy_url, loopback_only=key[1]),
+                    timeout=self._timeout,
+                    skip_auto_headers={"CONTENT-TYPE"},
+                    auto_decompress=False,
+                )
+            )
+        return session
 
     async def send(self, request: Any) -> Any:
         """Send a prepared request; the body of a streaming answer is left to the caller, who must close it."""
         proxy_url = self._proxy_config.proxy_url_for(request.url)
-        session = await self._get_session(proxy_url)
+        session = await self._session_for(request.url, proxy_url)
         headers = CIMultiDict(
             (name, value.decode() if isinstance(value, bytes) else value) for name, value in request.headers.items()
         )

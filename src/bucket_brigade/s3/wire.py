@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Self
 
 import msgspec
 
+from bucket_brigade.s3.doors import Resolve, ask_dns
 from bucket_brigade.s3.prepared import Target
 from bucket_brigade.s3.store import Body
 from bucket_brigade.s3.wire_answer import Answer, Disconnected
@@ -25,16 +24,6 @@ from bucket_brigade.s3.wire_connection import Connection
 RESOLVE_AGAIN_S = 30.0
 CONNECT_TRIES = 2
 CLOSE_WITHIN_S = 2.0
-
-
-Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""Returns the addresses of a host, in DNS's order. Raises gaierror."""
-
-
-async def ask_dns(host: str, port: int) -> list[str]:
-    """Return the addresses that the system's resolver gives."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
