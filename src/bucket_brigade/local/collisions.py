@@ -1,12 +1,11 @@
-"""Two keys that would become one file.
+"""Two keys that would become one file: found by the file system itself, when the second one is written.
 
-``a`` and ``a/b`` exclude each other on every file system: TargetFolder finds them when the second one is written.
-CollisionDetector can tell beforehand, in sorted keys; planning does not ask it yet.
-
-``Foo`` and ``foo``, or ``é`` written as one code point and as two, are one file where the file system folds names. Such keys lie
-far apart in a listing, so no bounded memory finds them all beforehand; the file system itself does, for all processes at once: a
-name is claimed by exclusive creation, and where that fails the folder must hold the name exactly as it is spelled. The first key
-that is written stays, the others are refused by name.
+``a`` and ``a/b`` exclude each other on every file system: TargetFolder and TargetFile find a file where a folder is needed, or a
+folder where a file is. ``Foo`` and ``foo``, or ``é`` written as one code point and as two, are one file where the file system
+folds names: NameClaims finds them. Such keys lie far apart in a listing, and come from several processes and in any order from a
+catalog, so no bounded memory finds them all beforehand; the file system does: a name is claimed by exclusive creation, and where
+that fails the folder must hold the name exactly as it is spelled. The rule in both cases: what was written first stays, the other
+key fails by name, and the run goes on.
 """
 
 from __future__ import annotations
@@ -102,32 +101,3 @@ class NameClaims:
                     f"{name!r} would become the same file as one whose name differs only in case or in Unicode form",
                     remedy="write to a file system that tells these names apart, or exclude one of them",
                 )
-
-
-class CollisionDetector:
-    """Finds, in keys that come in ascending order, those that need a folder where an earlier key needs a file.
-
-    Memory: only the earlier keys that the present one begins with can still matter, each longer than the one before, so there
-    are never more than a key has characters.
-    """
-
-    def __init__(self) -> None:
-        self._beginnings: list[str] = []
-
-    def check(self, key: str) -> None:
-        """Take the next key.
-
-        Raises:
-            BadKey: an earlier key is a file where this one needs a folder; the earlier one stays.
-        """
-        beginnings = self._beginnings
-        while beginnings and not key.startswith(beginnings[-1]):
-            beginnings.pop()
-        for file in beginnings:
-            if file[-1:] != "/" and key[len(file) : len(file) + 1] == "/":
-                raise BadKey(
-                    f"{key!r} needs a folder where {file!r} is a file",
-                    remedy="exclude one of them, or download it elsewhere",
-                )
-        if not beginnings or beginnings[-1] != key:
-            beginnings.append(key)

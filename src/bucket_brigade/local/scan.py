@@ -101,12 +101,12 @@ class _Folder:
         self.not_utf8: set[str] = set()
         self._later: SortedNames | None = None
 
-    def list(self, descriptor: int, after: str, *, follow_symlinks: bool) -> None:
+    def read(self, descriptor: int, after: str, *, follow_symlinks: bool) -> None:
         """Read the names behind ``after``."""
         after = after[len(self.prefix) :] if after.startswith(self.prefix) else ""
         with os.scandir(descriptor) as entries:
-            read = _names_of(entries, follow_symlinks=follow_symlinks)
-            printable = (name for piece in _pieces(read) for name in self._printable(descriptor, piece))
+            found = _names_of(entries, follow_symlinks=follow_symlinks)
+            printable = (name for piece in _pieces(found) for name in self._printable(descriptor, piece))
             names = (name for name in printable if _is_behind(name, after)) if after else printable
             self._later = SortedNames(names, in_memory=_MAX_NAMES_IN_MEMORY)
         self.take_more()
@@ -204,7 +204,7 @@ class _Walk:
             if any(folder.identity == ancestor.identity for ancestor in self._folders):
                 folder.close()
                 return False
-            folder.list(descriptor, self._after, follow_symlinks=self._follow)
+            folder.read(descriptor, self._after, follow_symlinks=self._follow)
         except BaseException:
             folder.close()
             raise

@@ -7,42 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bucket_brigade.errors import BadKey
-from bucket_brigade.local.collisions import CollisionDetector, NameClaims, NameFolding
-
-
-def refused(keys: list[str]) -> list[str]:
-    detector = CollisionDetector()
-    result = []
-    for key in keys:
-        try:
-            detector.check(key)
-        except BadKey:
-            result.append(key)
-    return result
-
-
-def test_a_file_and_a_folder_of_the_same_name_exclude_each_other() -> None:
-    keys = sorted(["a", "a-b", "a.txt", "a/b", "a/c/d", "ab", "b/", "b/c", "c/d", "c/d/e"])
-    assert refused(keys) == ["a/b", "a/c/d", "c/d/e"]
-
-
-@given(keys=st.sets(st.text(alphabet="ab/.-", min_size=1, max_size=6)))
-def test_it_finds_exactly_the_keys_below_an_earlier_file(keys: set[str]) -> None:
-    ordered = sorted(keys, key=str.encode)
-    files = {key for key in keys if not key.endswith("/")}
-    below_a_file = [key for key in ordered if any(key.startswith(file + "/") for file in files)]
-    assert refused(ordered) == below_a_file
-
-
-def test_its_memory_does_not_grow_with_the_keys() -> None:
-    detector = CollisionDetector()
-    for number in range(10_000):
-        detector.check(f"folder/{number:08}")
-    assert len(detector._beginnings) == 1
+from bucket_brigade.local.collisions import NameClaims, NameFolding
 
 
 @pytest.fixture

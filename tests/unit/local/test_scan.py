@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.local.descriptors import open_descriptors
 
 from bucket_brigade.errors import PlanError
-from bucket_brigade.local import scan
+from bucket_brigade.local import runs, scan
 from bucket_brigade.local.scan import LocalEntry, scan_tree
 from bucket_brigade.model.transfer import Refused
 
@@ -99,6 +99,31 @@ def test_the_walk_goes_on_after_any_entry(tmp_path: Path) -> None:
     assert len(everything) == len(AWKWARD)
     for index, path in enumerate(everything):
         assert names(tmp_path, after=path) == everything[index + 1 :]
+
+
+def test_a_folder_sorted_on_disk_is_walked_in_the_same_order_and_resumed_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, *AWKWARD, *(f"b/{number}" for number in range(40)))
+    os.mkdir(os.fsencode(tmp_path) + b"/b/dir\xff")
+    in_memory = names(tmp_path)
+    monkeypatch.setattr(scan, "_MAX_NAMES_IN_MEMORY", 3)
+    monkeypatch.setattr(scan, "_NAMES_AT_ONCE", 2)
+    before = open_descriptors()
+    everything = names(tmp_path)
+    assert everything == in_memory == sorted(everything)
+    assert len(everything) == len(AWKWARD) + 41
+    for index, path in enumerate(everything):
+        assert names(tmp_path, after=path) == everything[index + 1 :]
+    assert open_descriptors() == before
+
+
+def test_a_disk_too_full_to_sort_on_is_a_plan_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a", "b", "c")
+    monkeypatch.setattr(scan, "_MAX_NAMES_IN_MEMORY", 1)
+    monkeypatch.setattr(runs, "_nameless_file", lambda: os.open("/dev/full", os.O_RDWR))
+    with pytest.raises(PlanError, match="No space left"):
+        names(tmp_path)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
