@@ -18,7 +18,8 @@ from bucket_brigade.model.outcome import Failed, Outcome, Vanished
 
 OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
 FILE_GONE = frozenset({"ENOENT"})
-FATAL_CODES = frozenset({"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+UNTRUSTED = frozenset({"BadCertificate", "BadTls", "ForbiddenAddress"})
+FATAL_CODES = frozenset({"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"}) | UNTRUSTED
 
 Result = TypeVar("Result")
 
@@ -42,7 +43,8 @@ def outcome_of(error: TransferError, *, gone: frozenset[str] = frozenset()) -> O
 
     A source that is gone is Vanished: a SourceGone, or a NotFound with one of the codes ``gone``, where only the source can
     have said that. From a target, or a proxy before it, a 404 is a failure. What would fail every other transfer in the same
-    way (a full disk, refused credentials, a wrong clock or region, a missing bucket) is fatal: the job stops, resumable.
+    way (a full disk, refused credentials, a wrong clock or region, a missing bucket, an endpoint
+    that is not to be trusted) is fatal: the job stops, resumable.
     """
     if isinstance(error, SourceGone) or (isinstance(error, NotFound) and error.code in gone):
         return Vanished()

@@ -246,6 +246,12 @@ def _connection_reason(exc: BaseException) -> str | TransferError:
                 code="BadCertificate",
                 remedy="Give the right host name, or the PEM file of its authority (--ca-bundle).",
             )
+        if isinstance(cause, ssl.SSLError) and cause.reason in _TLS_TOO_OLD:
+            return PermanentError(
+                "The endpoint speaks no TLS that is safe: 1.2 is the least.",
+                code="BadTls",
+                remedy="Let the endpoint offer TLS 1.2 or 1.3.",
+            )
     for kind, reason in _CONNECTION_REASONS:
         if any(isinstance(cause, kind) for cause in causes):
             return reason
@@ -256,6 +262,7 @@ def _connection_reason(exc: BaseException) -> str | TransferError:
     return ""
 
 
+_TLS_TOO_OLD = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"})
 _CONNECTION_REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the name of the endpoint cannot be resolved"),
     (ConnectionRefusedError, "the endpoint refuses connections"),

@@ -176,8 +176,9 @@ def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: 
     from bucket_brigade.s3.transport import StraightSession
 
     core = session._session  # noqa: SLF001
+    straight: Any = functools.partial(StraightSession, allow_http=endpoint.allow_http)
     config = AioConfig(
-        http_session_cls=functools.partial(StraightSession, allow_http=endpoint.allow_http),
+        http_session_cls=straight,
         max_pool_connections=max_connections,
         connect_timeout=endpoint.connect_timeout_s,
         read_timeout=endpoint.read_timeout_s,
