@@ -1,4 +1,4 @@
-"""What the host of a URL is: this machine, or a place that hands out credentials and is never an S3 service. Pure: asks no DNS."""
+"""What the host of a URL is: this machine, or a place that hands out credentials and is never an S3 service. Asks no DNS."""
 
 from __future__ import annotations
 
