@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 
+from bucket_brigade.errors import LocalError, PlanError
 from bucket_brigade.local.oserrors import translate
+from bucket_brigade.local.scan import LocalEntry, scan_tree
 from bucket_brigade.local.sources import SourceFolder
+from bucket_brigade.model.transfer import Refused
 
 _MAX_NAME_BYTES = 255
 _SESSION = secrets.token_hex(4)
@@ -38,27 +42,40 @@ def is_temporary(name: str, tag: str) -> bool:
     return match is not None and match[1] == tag
 
 
-def find_stale_temporaries(folder: str, tag: str) -> Iterator[str]:
+def find_stale_temporaries(folder: str, tag: str) -> Generator[str]:
     """Yield the paths, below ``folder``, of all temporary files of the job, in its whole tree. Links are not followed.
 
-    To be asked after a crash, while no worker of the job runs: those of a living one look the same.
+    To be asked after a crash, while no worker of the job runs: those of a living one look the same. Memory is that of a walk.
+
+    Raises:
+        LocalError: the folder cannot be listed.
     """
-    for parent, _, names in os.walk(folder):
-        below = os.path.relpath(parent, folder)
-        for name in names:
-            if is_temporary(name, tag):
-                yield name if below == os.curdir else f"{below}/{name}"
+    try:
+        with contextlib.closing(scan_tree(folder)) as entries:
+            for entry in entries:
+                path = _path_of(entry)
+                if is_temporary(path[path.rfind("/") + 1 :], tag):
+                    yield path
+    except PlanError as exc:
+        raise LocalError(str(exc), remedy=exc.remedy) from exc
+
+
+def _path_of(entry: LocalEntry | Refused) -> str:
+    """Return the path of a plain file, else nothing; what is too long for a key may be the temporary of one that is not."""
+    if isinstance(entry, LocalEntry):
+        return entry.path
+    return entry.source if entry.code == "KeyTooLong" else ""
 
 
 def remove_stale_temporaries(folder: str, tag: str) -> int:
     """Remove what ``find_stale_temporaries`` finds, and return how many there were.
 
     Raises:
-        LocalError: one cannot be removed.
+        LocalError: the folder cannot be listed, or one cannot be removed.
     """
     removed = 0
-    with SourceFolder(folder) as root:
-        for path in find_stale_temporaries(folder, tag):
+    with SourceFolder(folder) as root, contextlib.closing(find_stale_temporaries(folder, tag)) as paths:
+        for path in paths:
             parent, name = root.locate(path)  # never through a link, should the tree change meanwhile
             try:
                 os.unlink(name.encode(), dir_fd=parent.fd)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.local.descriptors import open_descriptors
 
-from bucket_brigade.errors import BadKey, DiskFull, LocalError
+from bucket_brigade.errors import BadKey, DiskFull, LocalError, TransferError
 from bucket_brigade.local.paths import TargetFolder
 from bucket_brigade.local.targets import TargetFile, sync_filesystem, write_small
 from bucket_brigade.local.temporaries import (
@@ -266,3 +267,25 @@ def test_a_crashed_job_finds_exactly_its_own_leftovers(root: Path, target: Targe
     assert files(root) == ["a/b/kept", "a/other", "link"]
     for file in left:
         file.discard()
+
+
+def test_leftovers_are_found_however_deep_and_beside_names_that_are_no_utf8(root: Path, target: TargetFolder) -> None:
+    deep = "/".join(["deep"] * 200)
+    left = [TargetFile(target, key, tag=TAG) for key in (f"{deep}/file", f"{deep}/{'x' * 20}", "z")]
+    os.mkdir(os.fsencode(root) + b"/a\xff")
+    os.mkdir(root / "locked")
+    assert len(f"{deep}/{temporary_name('x' * 20, TAG)}") > 1024, "longer than any key"
+    before = open_descriptors()
+    assert remove_stale_temporaries(str(root), TAG) == 3
+    assert files(root) == []
+    assert open_descriptors() == before
+    for file in left:
+        file.discard()
+
+
+def test_a_folder_that_cannot_be_swept_is_a_local_error(tmp_path: Path) -> None:
+    with pytest.raises(TransferError):
+        remove_stale_temporaries(str(tmp_path / "missing"), TAG)
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalError):
+        list(find_stale_temporaries(str(tmp_path / "file"), TAG))
