@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ import aiofiles
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.folders import CATALOG
 from bucket_brigade.journal.port import BatchRecord, Journal
+from bucket_brigade.local.oserrors import translated
 from bucket_brigade.model.job import Job
 from bucket_brigade.model.location import LocalPath, Location, S3Location
 from bucket_brigade.model.outcome import State
@@ -26,7 +28,7 @@ MAX_CATALOG_PUT_BYTES = 1024 * MIB
 
 
 async def write_catalog(job: Job, journal: Journal, folder: str) -> str:
-    """Write the catalog of all objects that were moved, beside the journal; return its path."""
+    """Write the catalog of all objects that were moved, beside the journal; return its path. LocalError, DiskFull."""
     path = os.path.join(folder, CATALOG)
     target = job.target
     if not isinstance(target, S3Location):
@@ -34,9 +36,10 @@ async def write_catalog(job: Job, journal: Journal, folder: str) -> str:
     header = CatalogHeader(
         job_id=job.id, layout=job.layout, bucket=target.bucket, prefix=target.key, endpoint=target.endpoint
     )
-    async with CatalogWriter(path, header) as catalog:
-        async for batch in journal.batches():
-            await catalog.write(list(_entries(batch)))
+    with translated(f"write the catalog {path}"):
+        async with CatalogWriter(path, header) as catalog:
+            async for batch in journal.batches():
+                await catalog.write(list(_entries(batch)))
     return path
 
 
@@ -47,16 +50,10 @@ def _entries(batch: BatchRecord) -> Iterator[CatalogEntry]:
 
 
 async def deliver_catalog(path: str, location: Location, store: Store | None) -> None:
-    """Put a copy of the catalog where the user wants it: a file, or an object."""
+    """Put a copy of the catalog where the user wants it: a file, or an object. TransferError where that is refused."""
     if isinstance(location, LocalPath):
-        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(location.path) or ".", prefix=".catalog-")
-        os.close(descriptor)
-        try:
-            shutil.copyfile(path, temporary)
-            os.replace(temporary, location.path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with translated(f"write the catalog {location.path}"):
+            await asyncio.to_thread(_copy_whole, path, location.path)
     elif isinstance(location, S3Location) and store is not None:
         if os.path.getsize(path) > MAX_CATALOG_PUT_BYTES:
             raise ConfigError(
@@ -67,15 +64,32 @@ async def deliver_catalog(path: str, location: Location, store: Store | None) ->
         await store.put_object(location.bucket, location.key, content, crc64nvme=crc64nvme(content))
 
 
+def _copy_whole(path: str, target: str) -> None:
+    """Copy a file beside ``target``, and give it that name when it is whole and on disk."""
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=".catalog-")
+    try:
+        with open(descriptor, "wb") as copy, open(path, "rb") as original:
+            shutil.copyfileobj(original, copy, MIB)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
 async def fetch_catalog(location: Location, store: Store | None, folder: str) -> str:
-    """Return the path of a catalog on disk, fetched into ``folder`` where it lies in a bucket."""
+    """Return the path of a catalog on disk, fetched into ``folder`` where it lies in a bucket. TransferError."""
     if isinstance(location, LocalPath):
         return location.path
     if not isinstance(location, S3Location) or store is None:
         raise ConfigError(f"{location} is no catalog", remedy="Name a file or an object.")
     path = os.path.join(folder, "read-" + CATALOG)
-    async with aiofiles.open(path, "wb") as file:
-        chunks = read_ordered(store, location.bucket, location.key, pin=UNPINNED, part_size_bytes=CHUNK_BYTES, ahead=4)
-        async for chunk in chunks:
-            await file.write(chunk)
+    with translated(f"write {path}"):
+        async with aiofiles.open(path, "wb") as file:
+            chunks = read_ordered(
+                store, location.bucket, location.key, pin=UNPINNED, part_size_bytes=CHUNK_BYTES, ahead=4
+            )
+            async for chunk in chunks:
+                await file.write(chunk)
     return path

@@ -12,6 +12,7 @@ import aiofiles
 import msgspec
 
 from bucket_brigade.journal.port import BatchRecord, JobStatus
+from bucket_brigade.local.oserrors import translated
 from bucket_brigade.model.outcome import Failure, State
 
 REPORT = "report.json"
@@ -97,13 +98,14 @@ def _csv(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 async def _replace(path: str, chunks: AsyncIterator[bytes]) -> None:
-    """Write a file whole or not at all; readable by its owner alone, as everything in a job's folder."""
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".report-")
-    try:
-        async with aiofiles.open(descriptor, "wb") as file:
-            async for chunk in chunks:
-                await file.write(chunk)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Write a file whole or not at all; readable by its owner alone, as everything in a job's folder. LocalError, DiskFull."""
+    with translated(f"write the report {path}"):
+        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".report-")
+        try:
+            async with aiofiles.open(descriptor, "wb") as file:
+                async for chunk in chunks:
+                    await file.write(chunk)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bucket_brigade.errors import DiskFull, LocalError, NotFound, TransferError
 
@@ -26,3 +28,12 @@ def translate(error: OSError, action: str) -> TransferError:
     if error.errno in _FULL:
         return DiskFull(message, code=code, remedy="make space on the target disk, then resume the job")
     return LocalError(message, code=code)
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Raise what the operating system refuses inside as the TransferError of ``translate``."""
+    try:
+        yield
+    except OSError as exc:
+        raise translate(exc, action) from exc
