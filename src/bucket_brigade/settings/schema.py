@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.model.job import PRESERVABLE, Overwrite
 from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_SINGLE_PUT_BYTES, MIB, MIN_PART_BYTES
 from bucket_brigade.settings.addresses import hands_out_credentials
 from bucket_brigade.settings.units import format_size, parse_duration, parse_size
@@ -31,6 +32,8 @@ class Kind(Enum):
     SIZE = auto()
     DURATION = auto()
     PAIRS = auto()
+    NAMES = auto()
+    """A list of names: an array, or text with commas."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +98,8 @@ TRANSFER_RULES: Mapping[str, Rule] = {
     "part_size_bytes": Rule(low=MIN_PART_BYTES, high=MAX_PART_BYTES),
     "multipart_threshold_bytes": Rule(low=1, high=MAX_SINGLE_PUT_BYTES),
     "copy_limit_bytes": Rule(low=MIB, high=MAX_SINGLE_PUT_BYTES),
+    "overwrite": Rule(choices=tuple(Overwrite)),
+    "preserve": Rule(choices=("all", "none", *PRESERVABLE)),
 }
 ENGINE_RULES: Mapping[str, Rule] = {
     "concurrency": Rule(low=1, high=10_000),
@@ -147,6 +152,8 @@ def keys_of(
 
 
 def _kind_of(name: str, hint: object) -> Kind:
+    if hint == tuple[str, ...]:
+        return Kind.NAMES
     types = {hint, *typing.get_args(hint)} - {type(None)}
     if Secret in types:
         return Kind.SECRET
@@ -156,7 +163,9 @@ def _kind_of(name: str, hint: object) -> Kind:
         return Kind.SIZE if name.endswith("_bytes") else Kind.COUNT
     if float in types:
         return Kind.DURATION
-    return Kind.TEXT if str in types else Kind.PAIRS
+    if any(isinstance(kind, type) and issubclass(kind, str) for kind in types):
+        return Kind.TEXT
+    return Kind.PAIRS
 
 
 def read_value(key: Key, written: object) -> object:
@@ -169,6 +178,10 @@ def read_value(key: Key, written: object) -> object:
     if key.name.endswith("attributes.metadata") and isinstance(value, tuple):
         # HTTP, and so S3, knows no case in the names of headers.
         return tuple((name.lower(), text) for name, text in value)
+    if key.kind is Kind.NAMES and isinstance(value, tuple):
+        for name in value:
+            _check_text(key.rule, name)
+        return expand_preserve(value) if key.name.endswith("preserve") else value
     if isinstance(value, str):
         _check_text(key.rule, value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -261,6 +274,24 @@ def _read_pairs(written: object) -> tuple[tuple[str, str], ...]:
     return tuple((str(name).strip(), str(text)) for name, text in pairs.items())
 
 
+def _read_names(written: object) -> tuple[str, ...]:
+    names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{written!r} is no list of names", remedy='Write ["one", "two"], or "one,two".')
+    return tuple(name for name in names if name)
+
+
+def expand_preserve(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what ``--preserve`` names, each once, in the order of PRESERVABLE; ``all`` is everything, ``none`` nothing.
+
+    Raises:
+        ConfigError: ``none`` beside others.
+    """
+    if "none" in names and len(set(names)) > 1:
+        raise ConfigError("none stands beside other names", remedy="Write none alone, or leave it out.")
+    return tuple(name for name in PRESERVABLE if "all" in names or name in names)
+
+
 _READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.TEXT: _read_text,
     Kind.SECRET: _read_secret,
@@ -269,4 +300,5 @@ _READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.SIZE: _read_size,
     Kind.DURATION: _read_duration,
     Kind.PAIRS: _read_pairs,
+    Kind.NAMES: _read_names,
 }
