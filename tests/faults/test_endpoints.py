@@ -1,0 +1,245 @@
+"""Where requests go, and where they never go: redirects, names that lead elsewhere, plain http, the owner of a bucket."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bucket_brigade.errors import ConfigError, PermanentError, TransferError
+from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.s3.doors import guarded, permitted
+from bucket_brigade.s3.session import open_client
+from bucket_brigade.settings.values import EndpointSettings, Settings
+from tests.faults.peers import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    Answer,
+    Peer,
+    Request,
+    endpoint_at,
+    http,
+    peer,
+    store_at,
+    taking_everything,
+)
+from tests.faults.store_calls import METHODS, call
+
+LANES = ("on", "off")
+REDIRECTS = ("301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect")
+OWNER = "123456789012"
+
+
+def to(location: str, status: str) -> Answer:
+    return lambda _: http(status, Location=location)
+
+
+# --- redirects -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_redirect_to_another_host_is_an_error_that_names_it_and_the_host_hears_nothing(
+    status: str, lane: str
+) -> None:
+    async with peer(taking_everything) as trap, peer(to(f"{trap.url}/bucket/key", status)) as store_peer:
+        async with store_at(endpoint_at(store_peer.url), lane) as store:
+            for method in METHODS:
+                with pytest.raises(TransferError) as caught:
+                    await call(store, method)
+                assert caught.value.status == int(status[:3]), method
+                if method not in {"delete_objects"}:
+                    assert trap.host in str(caught.value), method
+        assert (trap.connections, trap.requests) == (0, [])
+        assert len(store_peer.requests) == len(METHODS)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_neither_is_one_to_the_same_host_followed(lane: str) -> None:
+    async with peer(lambda _: http("307 Temporary Redirect", Location="/bucket/elsewhere")) as store_peer:
+        async with store_at(endpoint_at(store_peer.url), lane) as store:
+            for method in METHODS:
+                with pytest.raises(TransferError):
+                    await call(store, method)
+        assert len(store_peer.requests) == len(METHODS)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_a_bucket_whose_redirect_names_no_region_is_asked_once(lane: str) -> None:
+    async with peer(lambda _: http("307 Temporary Redirect")) as store_peer:
+        async with store_at(endpoint_at(store_peer.url), lane) as store:
+            with pytest.raises(TransferError):
+                await store.head_bucket("bucket")
+        assert len(store_peer.requests) == 1
+
+
+# --- names and addresses ---------------------------------------------------------------------------------------------
+
+FORBIDDEN = ("169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "100.100.100.200")
+IN_DISGUISE = ("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1")
+
+
+@pytest.mark.parametrize("address", [*FORBIDDEN, *IN_DISGUISE])
+def test_a_name_that_leads_to_a_metadata_address_is_refused(address: str) -> None:
+    with pytest.raises(PermanentError, match="metadata") as caught:
+        permitted("store.example", [address], loopback_only=False)
+    assert caught.value.code == "ForbiddenAddress"
+    assert caught.value.remedy
+
+
+def test_of_several_addresses_the_forbidden_ones_are_passed_over() -> None:
+    assert permitted("nas.local", ["fe80::1", "192.168.1.5"], loopback_only=False) == ["192.168.1.5"]
+
+
+def test_plain_http_that_may_not_leave_this_machine_does_not_by_a_name_either() -> None:
+    assert permitted("a.localhost", ["::1", "10.0.0.1"], loopback_only=True) == ["::1"]
+    with pytest.raises(PermanentError, match="unencrypted"):
+        permitted("a.localhost", ["10.0.0.1"], loopback_only=True)
+
+
+async def test_a_resolver_is_asked_anew_each_time_and_checked_each_time() -> None:
+    answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["169.254.169.254"]))
+
+    async def rebinding(_host: str, _port: int) -> list[str]:
+        return next(answers)
+
+    resolve = guarded(rebinding, loopback_only=False)
+    assert await resolve("store.example", 443) == ["127.0.0.1"]
+    with pytest.raises(PermanentError):
+        await resolve("store.example", 443)
+
+
+def can_give_hosts() -> bool:
+    """Whether a process can be shown an /etc/hosts of its own (user and mount namespaces)."""
+    if not shutil.which("unshare"):
+        return False
+    tried = subprocess.run(
+        ["unshare", "-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"], check=False, capture_output=True
+    )
+    return tried.returncode == 0
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    ("address", "url", "reason"),
+    [
+        ("169.254.169.254", "https://store.example", "metadata"),
+        ("169.254.169.254", "http://store.example", "metadata"),
+        ("192.0.2.1", "http://store.localhost", "unencrypted"),
+    ],
+)
+def test_the_command_connects_to_no_such_address(
+    address: str, url: str, reason: str, lane: str, tmp_path: Path
+) -> None:
+    if not can_give_hosts():
+        pytest.skip("needs user and mount namespaces")
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{address} store.example store.localhost\n")
+    words = [sys.executable, "-m", "bucket_brigade", "ls", "s3://bucket/", "--lane", lane, "--endpoint-url", url]
+    words += ["--allow-http"] if url == "http://store.example" else []
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "-", *words],
+        env=os.environ | {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert reason in ended.stderr, ended.stderr
+
+
+# --- what the environment says ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://store.example", "http://169.254.169.254", "https://169.254.169.254"])
+@pytest.mark.parametrize("source", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "profile", "services"])
+async def test_an_endpoint_of_the_aws_environment_is_checked_like_any_other(
+    source: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    lines = {
+        "profile": f"[default]\nendpoint_url = {url}\n",
+        "services": f"[default]\nservices = here\n[services here]\ns3 =\n  endpoint_url = {url}\n",
+    }
+    config.write_text(lines.get(source, ""))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    if source.startswith("AWS_"):
+        monkeypatch.setenv(source, url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    with pytest.raises(ConfigError):
+        async with open_client(EndpointSettings(), max_connections=1):
+            pass
+
+
+async def test_a_manifest_can_name_no_endpoint(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.jsonl"
+    async with peer(taking_everything) as trap, peer(lambda _: http("404 Not Found")) as store_peer:
+        settings = Settings(
+            endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(tmp_path)
+        )
+        manifest.write_text(
+            f'{{"bucket": "bucket", "key": "{trap.url}/bucket/a", "endpoint_url": "{trap.url}", "endpoint": "{trap.url}"}}\n'
+            f'{{"bucket": "bucket", "key": "there://bucket/b", "region": "evil.example/"}}\n'
+        )
+        async with Brigade(settings) as brigade:
+            try:
+                run = await brigade.delete("here://bucket/", manifest=str(manifest))
+                await run.wait()
+            except (ConfigError, TransferError):
+                pass
+        assert trap.connections == 0
+        assert all(request.headers["host"] == store_peer.host for request in store_peer.requests)
+
+
+# --- the owner of a bucket -------------------------------------------------------------------------------------------
+
+OWNERLESS = frozenset({"list_buckets", "create_bucket"})
+"""S3 knows no expected owner for them: the account's own list, and a bucket that is not there yet."""
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_the_expected_owner_goes_with_every_request_for_both_sides(lane: str) -> None:
+    async with peer(lambda _: http("403 Forbidden")) as store_peer:
+        async with store_at(endpoint_at(store_peer.url, expected_bucket_owner=OWNER), lane) as store:
+            for method in METHODS:
+                if method in OWNERLESS:
+                    continue
+                with pytest.raises(TransferError):
+                    await call(store, method)
+                sent = store_peer.requests[-1].headers
+                assert sent.get("x-amz-expected-bucket-owner") == OWNER, method
+                if "x-amz-copy-source" in sent:
+                    assert sent.get("x-amz-source-expected-bucket-owner") == OWNER, method
+        assert sum("x-amz-copy-source" in request.headers for request in store_peer.requests) == 2
+
+
+# --- access control --------------------------------------------------------------------------------------------------
+
+
+def acl_headers(requests: list[Request]) -> set[str]:
+    return {name for request in requests for name in request.headers if name.startswith(("x-amz-acl", "x-amz-grant"))}
+
+
+async def upload(store_peer: Peer, folder: Path, lane: str, **options: object) -> None:
+    (folder / "source").mkdir(exist_ok=True)
+    (folder / "source" / "file").write_bytes(b"content")
+    settings = Settings(
+        endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(folder / "state")
+    )
+    async with Brigade(settings) as brigade:
+        run = await brigade.copy(f"{folder}/source/", "here://bucket/", **options)  # type: ignore[arg-type]
+        await run.wait()
+
+
+async def test_no_acl_is_sent_unless_it_is_asked_for(tmp_path: Path) -> None:
+    async with peer(taking_everything) as store_peer:
+        await upload(store_peer, tmp_path, "on")
+        assert any(request.method == "PUT" for request in store_peer.requests)
+        assert acl_headers(store_peer.requests) == set()
