@@ -12,7 +12,9 @@ import pytest
 import pytest_asyncio
 import uvloop
 
+from tests.faults.hostile import in_thread
 from tests.servers import RunningServer, start_ministack, start_moto, start_rclone
+from tests.servers.running import CONDITIONS, DIGESTS
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, database=None)
@@ -142,3 +144,10 @@ def rclone() -> Iterator[RunningServer]:
 def rclone_tls() -> Iterator[RunningServer]:
     with start_rclone(tls=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Iterator[RunningServer]:
+    """The server of ``tests/faults``, with nothing wrong: the contract suite holds it to S3's rules."""
+    with in_thread() as s3:
+        yield RunningServer(name="hostile", endpoint=s3.endpoint(), enforces=frozenset({DIGESTS, CONDITIONS}))

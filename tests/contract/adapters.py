@@ -66,7 +66,7 @@ async def open_without_checksums(endpoint: EndpointSettings) -> AsyncIterator[St
         yield lane
 
 
-SERVERS = ("moto", "ministack", "ministack_tls", "rclone", "rclone_tls")
+SERVERS = ("moto", "ministack", "ministack_tls", "rclone", "rclone_tls", "hostile")
 WAYS: dict[str, OpenStore] = {"client": open_through_client, "lane": open_through_lane}
 ADAPTERS = [
     Adapter("memory", None, open_memory),

@@ -65,6 +65,7 @@ SENDS_NO_CHECKSUMS = frozenset(
 
 _QUIRKS: dict[str, set[Quirk]] = {
     "memory": set(),
+    "hostile": {Quirk.CHECKS_NO_SIGNATURE, Quirk.NO_VERSIONS},
     "moto": {
         Quirk.CHECKS_NO_SIGNATURE,
         Quirk.TRUSTS_ANY_CHECKSUM,
@@ -126,6 +127,7 @@ class KeyQuirks:
 
 _KEY_QUIRKS = {
     "memory": KeyQuirks(),
+    "hostile": KeyQuirks(),
     "moto": KeyQuirks(refused=frozenset({"crlf", "newline", "newline-ends"})),
     "ministack": KeyQuirks(),
     "rclone": KeyQuirks(

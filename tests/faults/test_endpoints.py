@@ -179,23 +179,30 @@ async def test_an_endpoint_of_the_aws_environment_is_checked_like_any_other(
 
 
 async def test_a_manifest_can_name_no_endpoint(tmp_path: Path) -> None:
-    manifest = tmp_path / "list.jsonl"
-    async with peer(taking_everything) as trap, peer(lambda _: http("404 Not Found")) as store_peer:
+    manifest = tmp_path / "list.csv"
+    async with peer(taking_everything) as trap, peer(lambda _: http("403 Forbidden")) as store_peer:
         settings = Settings(
             endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(tmp_path)
         )
-        manifest.write_text(
-            f'{{"bucket": "bucket", "key": "{trap.url}/bucket/a", "endpoint_url": "{trap.url}", "endpoint": "{trap.url}"}}\n'
-            f'{{"bucket": "bucket", "key": "there://bucket/b", "region": "evil.example/"}}\n'
-        )
+        manifest.write_text(f"bucket,key,endpoint_url,region\nbucket,{trap.url}/bucket/a,{trap.url},evil.example/\n")
         async with Brigade(settings) as brigade:
-            try:
-                run = await brigade.delete("here://bucket/", manifest=str(manifest))
-                await run.wait()
-            except (ConfigError, TransferError):
-                pass
+            run = await brigade.delete("here://bucket/", manifest=str(manifest))
+            report = await run.wait()
+        assert report.counters.failed == 1
         assert trap.connections == 0
+        assert store_peer.requests
         assert all(request.headers["host"] == store_peer.host for request in store_peer.requests)
+
+
+async def test_a_manifest_of_json_lines_that_names_one_is_refused(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text('{"bucket": "bucket", "key": "a", "endpoint_url": "https://evil.example"}\n')
+    settings = Settings(
+        endpoints={"s3": EndpointSettings(), "here": endpoint_at("http://127.0.0.1:9")}, state_dir=str(tmp_path)
+    )
+    async with Brigade(settings) as brigade:
+        with pytest.raises(ConfigError, match="endpoint_url"):
+            await brigade.delete("here://bucket/", manifest=str(manifest))
 
 
 # --- the owner of a bucket -------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from xml.sax.saxutils import escape
 from bucket_brigade.s3.checksums import crc64nvme, encode_crc
 from tests.faults.hostile.listing import iso_date, list_objects, list_uploads
 from tests.faults.hostile.messages import Answer, Request, document, error
-from tests.faults.hostile.state import KEPT_HEADERS, Bucket, State, StoredObject, Upload, etag_of
+from tests.faults.hostile.state import KEPT_HEADERS, Bucket, State, StoredObject, Upload, etag_of, utf8_order
 
+MAX_KEY_BYTES = 1024
 MIN_PART_BYTES = 5 << 20
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CRC = "x-amz-checksum-crc64nvme"
@@ -36,7 +37,6 @@ class Semantics:
 
     Args:
         state: what is changed.
-        region: told by HeadBucket.
         verify: check Content-MD5, CRC64NVME and the payload's SHA-256; off, the server is cheaper than its clients.
         checksums: state CRC64NVME in receipts and heads.
         small_parts: join parts below 5 MiB.
@@ -46,14 +46,12 @@ class Semantics:
         self,
         state: State,
         *,
-        region: str = "us-east-1",
         verify: bool = True,
         checksums: bool = True,
         small_parts: bool = False,
     ) -> None:
         self.state = state
         self.checksums = checksums
-        self._region = region
         self._verify = verify
         self._small_parts = small_parts
 
@@ -62,6 +60,8 @@ class Semantics:
         method: Callable[[Request], Answer] | None = getattr(self, _method_of(request.operation), None)
         if method is None:
             return error(501, "NotImplemented")
+        if len(utf8_order(request.key)) > MAX_KEY_BYTES:
+            return error(400, "KeyTooLongError")
         try:
             return method(request)
         except Refused as refused:
@@ -83,12 +83,12 @@ class Semantics:
         return document("ListAllMyBucketsResult", f"<Buckets>{names}</Buckets>")
 
     def _create_bucket(self, request: Request) -> Answer:
-        self.state.create_bucket(request.bucket)
+        region = ET.fromstring(request.body).findtext("{*}LocationConstraint") if request.body else None
+        self.state.create_bucket(request.bucket, region or "us-east-1")
         return Answer(200, {"Location": f"/{request.bucket}"})
 
     def _head_bucket(self, request: Request) -> Answer:
-        self._bucket(request.bucket)
-        return Answer(200, {"x-amz-bucket-region": self._region})
+        return Answer(200, {"x-amz-bucket-region": self._bucket(request.bucket).region})
 
     def _delete_bucket(self, request: Request) -> Answer:
         if self._bucket(request.bucket).objects:

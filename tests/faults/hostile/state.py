@@ -83,8 +83,9 @@ class Upload:
 class Bucket:
     """The objects of one bucket, and their keys in the order of its listings."""
 
-    def __init__(self, name: str, order: Order) -> None:
+    def __init__(self, name: str, order: Order, region: str) -> None:
         self.name = name
+        self.region = region
         self.objects: dict[str, StoredObject] = {}
         self._order = order
         self._sorted: list[tuple[object, str]] | None = []
@@ -118,9 +119,9 @@ class State:
         self._order = order
         self._ids = itertools.count(1)
 
-    def create_bucket(self, name: str) -> Bucket:
+    def create_bucket(self, name: str, region: str = "us-east-1") -> Bucket:
         """Return the bucket, made if need be."""
-        return self.buckets.setdefault(name, Bucket(name, self._order))
+        return self.buckets.setdefault(name, Bucket(name, self._order, region))
 
     def write(self, bucket: Bucket, key: str, stored: StoredObject, request: int = 0) -> None:
         """Make it the object of this key."""
