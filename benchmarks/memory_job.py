@@ -38,7 +38,7 @@ from bucket_brigade.s3.store import (
     Store,
     Written,
 )
-from bucket_brigade.s3.throttle import Throttle
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings
 
 SIZE = 4096
@@ -113,7 +113,7 @@ async def run_job(job: Job, count: int, folder: str) -> Report:
     """Run the job to its end in this process."""
     engine = EngineSettings(processes=1)
     endpoint = EndpointSettings()
-    store = RetryingStore(cast("Store", EmptyStore(count)), engine.retry, Throttle(), None)
+    store = RetryingStore(cast("Store", EmptyStore(count)), engine.retry, Governor(), None)
 
     async def open_store(_: EndpointSettings) -> RetryingStore:
         return store

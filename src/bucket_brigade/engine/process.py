@@ -37,9 +37,9 @@ from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.journal.port import Checkpoint, Lease, UploadIntent, UploadRecord, UploadRow
 from bucket_brigade.model.events import BatchFinished, Event, TransferFailed
 from bucket_brigade.model.transfer import BatchId
-from bucket_brigade.s3.open import open_store
+from bucket_brigade.s3.open import open_governor, open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
-from bucket_brigade.s3.throttle import Throttle, open_gate
+from bucket_brigade.s3.throttle import open_gate
 from bucket_brigade.settings.values import EndpointSettings
 
 TELL_INTERVAL_S = 0.5
@@ -149,10 +149,10 @@ async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
     async with contextlib.AsyncExitStack() as stack:
 
         async def open_side(endpoint: EndpointSettings) -> RetryingStore:
-            throttle = Throttle()
+            governor = open_governor(setup.engine)
             if (gate := open_gate(setup.state_dir, endpoint)) is not None:
-                throttle.share(gate)
-            return await stack.enter_async_context(open_store(endpoint, engine=setup.engine, throttle=throttle))
+                governor.throttle.share(gate)
+            return await stack.enter_async_context(open_store(endpoint, engine=setup.engine, governor=governor))
 
         worker = await stack.enter_async_context(open_worker(setup, queue, teller.emit, open_side))
         queue.worker = worker

@@ -38,7 +38,7 @@ from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
-from bucket_brigade.s3.throttle import Throttle, open_gate
+from bucket_brigade.s3.throttle import open_gate
 from bucket_brigade.settings.load import load_settings
 from bucket_brigade.settings.values import EndpointSettings, Settings
 
@@ -63,7 +63,6 @@ class Brigade:
         self.settings = settings or load_settings(environ=os.environ).settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: dict[EndpointSettings, RetryingStore] = {}
-        self._throttles: dict[EndpointSettings, Throttle] = {}
         self._runs: list[JobRun] = []
 
     async def __aenter__(self) -> Self:
@@ -221,8 +220,7 @@ class Brigade:
 
     async def _store_of(self, endpoint: EndpointSettings) -> RetryingStore:
         if endpoint not in self._stores:
-            throttle = self._throttles[endpoint] = Throttle()
-            opening = open_store(endpoint, engine=self.settings.engine, throttle=throttle)
+            opening = open_store(endpoint, engine=self.settings.engine)
             store = await self._stack.enter_async_context(opening)
             self._stores[endpoint] = store
         return self._stores[endpoint]
@@ -231,7 +229,7 @@ class Brigade:
         """Let a running job hold back together with its worker processes, and with other runs."""
         gate = open_gate(self.settings.state_dir, endpoint)
         if gate is not None:
-            self._throttles[endpoint].share(gate)
+            self._stores[endpoint].governor.throttle.share(gate)
 
     async def _source_store(self, job: Job) -> Store | None:
         source, _ = job_endpoints(self.settings, job)

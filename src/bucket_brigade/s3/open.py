@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.governor_window import LARGEST_LIMIT
 from bucket_brigade.s3.retry import OnRetry
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.session import Client, open_client
 from bucket_brigade.s3.store import Store
-from bucket_brigade.s3.throttle import Throttle
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ async def open_store(
     endpoint: EndpointSettings,
     *,
     engine: EngineSettings,
-    throttle: Throttle | None = None,
+    governor: Governor | None = None,
     on_retry: OnRetry | None = None,
 ) -> AsyncIterator[RetryingStore]:
     """Open an endpoint, with retries; its connections are closed at the end.
@@ -33,7 +34,7 @@ async def open_store(
     Args:
         endpoint: its settings.
         engine: gives the number of connections (every transfer may move several parts at once) and the retry policy.
-        throttle: of this endpoint, where several stores share it; else it has one of its own.
+        governor: of this endpoint, where several stores share it; else it has one of its own.
         on_retry: told of every retry.
 
     Raises:
@@ -48,7 +49,7 @@ async def open_store(
         store: Store = client_store
         if engine.lane != "off":
             store = await _prefer_lane(stack, endpoint, client, client_store, connections, insist=engine.lane == "on")
-        yield RetryingStore(store, engine.retry, throttle or Throttle(), on_retry)
+        yield RetryingStore(store, engine.retry, governor or open_governor(engine), on_retry)
 
 
 async def _prefer_lane(
@@ -73,9 +74,16 @@ async def _prefer_lane(
     return store
 
 
+def open_governor(engine: EngineSettings) -> Governor:
+    """Return the governor of an endpoint: with a chosen concurrency, it only answers refusals."""
+    return Governor(concurrency=max_connections(engine) if engine.concurrency else 0)
+
+
 def max_connections(engine: EngineSettings) -> int:
     """Return how many connections to one endpoint a process may need. They are opened on demand.
 
     Generous, because a request that waits for a connection already runs against its deadline.
     """
-    return max(16, min(1024, engine.concurrency * engine.part_concurrency))
+    if not engine.concurrency:
+        return LARGEST_LIMIT
+    return max(16, min(LARGEST_LIMIT, engine.concurrency * engine.part_concurrency))

@@ -7,14 +7,13 @@ errors mean is decided in ``s3.errors``, how long to wait in ``retry_delay_s``; 
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from bucket_brigade.errors import Throttled, TransferError, TransientError
-from bucket_brigade.s3.throttle import Throttle
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.settings.values import RetrySettings
 
 if TYPE_CHECKING:
@@ -36,7 +35,10 @@ def retry_delay_s(policy: RetrySettings, attempt: int, retry_after_s: float | No
 
 
 def may_retry(policy: RetrySettings, attempt: int, elapsed_s: float, delay_s: float) -> bool:
-    """Tell whether another attempt may begin ``delay_s`` after the ``attempt``-th failed, ``elapsed_s`` after the first."""
+    """Tell whether another attempt may begin ``delay_s`` after the ``attempt``-th failed, ``elapsed_s`` after the first.
+
+    Attempts that the endpoint throttled are not counted: time alone ends them.
+    """
     return attempt < policy.max_attempts and elapsed_s + delay_s < policy.max_elapsed_s
 
 
@@ -45,7 +47,7 @@ class Retrier:
 
     Args:
         policy: how often and how long.
-        throttle: shared by everything that talks to the same endpoint.
+        governor: shared by everything that talks to the same endpoint.
         on_retry: told of every retry.
         jitter: a number in [0, 1), drawn anew for each wait.
         now: seconds of a monotonic clock.
@@ -58,7 +60,7 @@ class Retrier:
     def __init__(
         self,
         policy: RetrySettings,
-        throttle: Throttle,
+        governor: Governor,
         on_retry: OnRetry | None = None,
         *,
         jitter: Callable[[], float] = random.random,
@@ -67,7 +69,7 @@ class Retrier:
     ) -> None:
         self.retries = 0
         self._policy = policy
-        self._throttle = throttle
+        self._governor = governor
         self._on_retry = on_retry
         self._jitter = jitter
         self._now = now
@@ -75,16 +77,45 @@ class Retrier:
 
     async def run(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
         """Return what ``request`` returns. A TransferError that gets out tells its ``attempts``."""
-        if not self._throttle.is_open:
-            await self._throttle.wait()
-        sent_at = self._now()
+        began = self._now()
         try:
-            return await request(*args, **options)
+            return await self._attempt(request, args, options)
         except TransientError as error:
             failed = error
-        return await self._again(failed, sent_at, functools.partial(request, *args, **options))
+        return await self._again(failed, began, request, args, options)
 
-    async def _again(self, first: TransientError, began: float, request: Callable[[], Awaitable[T]]) -> T:
+    async def _attempt(
+        self, request: Callable[..., Awaitable[T]], args: tuple[object, ...], options: dict[str, object]
+    ) -> T:
+        """Make one attempt, in its turn; its end is told to the governor whatever it is."""
+        governor = self._governor
+        if governor.in_flight < governor.open_to and governor.throttle.is_open:
+            governor.in_flight += 1
+        else:
+            await governor.admit()
+        sent_at = self._now()
+        try:
+            answer = await request(*args, **options)
+        except TransientError as error:
+            governor.failed(error, sent_at)
+            raise
+        except TransferError:
+            governor.answered(sent_at)
+            raise
+        except BaseException:
+            governor.leave()
+            raise
+        governor.answered(sent_at)
+        return answer
+
+    async def _again(
+        self,
+        first: TransientError,
+        began: float,
+        request: Callable[..., Awaitable[T]],
+        args: tuple[object, ...],
+        options: dict[str, object],
+    ) -> T:
         failed: TransientError | None = first
         attempt = 1
 
@@ -92,18 +123,10 @@ class Retrier:
             nonlocal failed, attempt
             if failed is not None:  # the attempt that was made before tenacity came into it
                 error, failed = failed, None
-                self._note(error, began)
                 raise error
             attempt += 1
             self.retries += 1
-            if not self._throttle.is_open:
-                await self._throttle.wait()
-            sent_at = self._now()
-            try:
-                return await request()
-            except TransientError as error:
-                self._note(error, sent_at)
-                raise
+            return await self._attempt(request, args, options)
 
         try:
             return await self._retrying(began)(next_attempt)
@@ -111,22 +134,27 @@ class Retrier:
             error.attempts = attempt
             raise
 
-    def _note(self, error: TransientError, sent_at: float) -> None:
-        if isinstance(error, Throttled):
-            self._throttle.close(sent_at=sent_at, retry_after_s=error.retry_after_s)
-
     def _retrying(self, began: float) -> AsyncRetrying:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
+        spent = 0
+
         def wait(state: RetryCallState) -> float:
-            return retry_delay_s(self._policy, state.attempt_number, _asked_s(state), self._jitter())
+            error = _error_of(state)
+            asked_s = error.retry_after_s if error is not None else None
+            delay_s = retry_delay_s(self._policy, state.attempt_number, asked_s, self._jitter())
+            if isinstance(error, Throttled):  # the pace of all requests already answers it
+                return delay_s
+            return max(delay_s, self._governor.retry_budget.take(self._now(), self._governor.answers))
 
         def stop(state: RetryCallState) -> bool:
-            return not may_retry(self._policy, state.attempt_number, self._now() - began, state.upcoming_sleep)
+            nonlocal spent
+            spent += not isinstance(_error_of(state), Throttled)
+            return not may_retry(self._policy, spent, self._now() - began, state.upcoming_sleep)
 
         def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome is not None else None
-            if self._on_retry is not None and isinstance(error, TransientError):
+            error = _error_of(state)
+            if self._on_retry is not None and error is not None:
                 self._on_retry(error, state.attempt_number, state.upcoming_sleep)
 
         return AsyncRetrying(
@@ -139,6 +167,6 @@ class Retrier:
         )
 
 
-def _asked_s(state: RetryCallState) -> float | None:
+def _error_of(state: RetryCallState) -> TransientError | None:
     error = state.outcome.exception() if state.outcome is not None else None
-    return error.retry_after_s if isinstance(error, TransientError) else None
+    return error if isinstance(error, TransientError) else None

@@ -21,6 +21,7 @@ from bucket_brigade.errors import (
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.codes import BY_CODE
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.retry import OnRetry, Retrier
 from bucket_brigade.s3.store import (
     UNCONDITIONAL,
@@ -40,7 +41,6 @@ from bucket_brigade.s3.store import (
     VersionPage,
     Written,
 )
-from bucket_brigade.s3.throttle import Throttle
 from bucket_brigade.settings.values import RetrySettings
 
 _MD5_ETAG = re.compile(r'\A"?([0-9a-f]{32})"?\Z')
@@ -59,13 +59,15 @@ class RetryingStore:
 
     Attributes:
         inner: makes one attempt per call.
+        governor: lets requests begin.
     """
 
     def __init__(
-        self, inner: Store, policy: RetrySettings, throttle: Throttle, on_retry: OnRetry | None = None
+        self, inner: Store, policy: RetrySettings, governor: Governor, on_retry: OnRetry | None = None
     ) -> None:
         self.inner = inner
-        self._retrier = Retrier(policy, throttle, on_retry)
+        self.governor = governor
+        self._retrier = Retrier(policy, governor, on_retry)
         self._run = self._retrier.run
 
     @property

@@ -35,8 +35,8 @@ from bucket_brigade.planning.layouts import make_layout
 from bucket_brigade.planning.mapping import mapping_for
 from bucket_brigade.planning.planner import Planner
 from bucket_brigade.planning.sources import Slice, SourceEntry
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.retrying_store import RetryingStore
-from bucket_brigade.s3.throttle import Throttle
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, RetrySettings
 
 
@@ -69,7 +69,7 @@ class Scene:
         engine = EngineSettings(
             processes=1, concurrency=self.concurrency, batch_size=self.batch_size, grace_s=self.grace_s
         )
-        store = RetryingStore(FaultyStore(self.store, self.faults).as_store, RetrySettings(max_attempts=1), Throttle())
+        store = RetryingStore(FaultyStore(self.store, self.faults).as_store, RetrySettings(max_attempts=1), Governor())
 
         async def open_store(_endpoint: EndpointSettings) -> RetryingStore:
             return store

@@ -17,6 +17,7 @@ from bucket_brigade.errors import (
     TransferError,
 )
 from bucket_brigade.s3.checksums import encode_crc
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.retry import Retrier, may_retry, retry_delay_s
 from bucket_brigade.s3.retrying_store import RetryingStore, is_completed, multipart_etag
 from bucket_brigade.s3.store import DeleteError, DeleteKey, ObjectHead, PartReceipt, Store, Written
@@ -57,7 +58,7 @@ class Script:
 
 
 def retrier(clock: Clock, policy: RetrySettings = POLICY, **options: Any) -> Retrier:
-    return Retrier(policy, Throttle(now=clock.now), now=clock.now, sleep=clock.sleep, jitter=lambda: 1.0, **options)
+    return Retrier(policy, Governor(now=clock.now), now=clock.now, sleep=clock.sleep, jitter=lambda: 1.0, **options)
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.none() | st.floats(0, 100))
@@ -190,7 +191,7 @@ async def test_nobody_starts_while_the_gate_is_closed() -> None:
     gate.close(sent_at=0.0, retry_after_s=0.05)
     loop = asyncio.get_running_loop()
     before = loop.time()
-    await Retrier(POLICY, gate).run(Script("done"))
+    await Retrier(POLICY, Governor(gate)).run(Script("done"))
     assert loop.time() - before >= 0.04
 
 
@@ -213,7 +214,7 @@ class OneScriptStore:
 
 
 def store(**scripts: Script) -> RetryingStore:
-    return RetryingStore(cast("Store", OneScriptStore(**scripts)), FAST, Throttle())
+    return RetryingStore(cast("Store", OneScriptStore(**scripts)), FAST, Governor())
 
 
 def head(size: int = 2, etag: str = "", crc: int | None = None) -> ObjectHead:

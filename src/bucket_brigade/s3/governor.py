@@ -1,0 +1,255 @@
+"""The governor of one endpoint: how many requests may be in flight to it, and how many a second may begin.
+
+Every request passes it. While nothing is refused it costs a few counters; the rest is done when an interval is over, by
+whichever request ends then. ``Window`` finds the number in flight, ``Pace`` the rate once the endpoint has refused requests,
+and ``Throttle`` is the gate that an endpoint closes by asking for a pause (Retry-After), or by refusing everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from bucket_brigade.errors import Throttled, TransientError
+from bucket_brigade.s3.governor_pace import Pace
+from bucket_brigade.s3.governor_window import Sample, Window
+from bucket_brigade.s3.retry_budget import RetryBudget
+from bucket_brigade.s3.throttle import Throttle
+
+INTERVAL_S = 0.2
+LONGEST_INTERVAL_S = 2.0
+LOOK_AGAIN_S = 0.05
+CATCH_UP_S = 0.02
+"""Requests that came late by less than this are made up for; so no second begins with a burst."""
+
+TOLD_EVERY_S = 10.0
+
+Decision = str
+"""What the governor did: ``slower`` (the endpoint refuses requests), ``lifted`` (it takes them again), ``fewer`` (time-outs)."""
+
+OnDecision = Callable[[Decision, int, float | None], None]
+"""Told of a notable decision with the limit of requests in flight and of requests/s (None: no limit)."""
+
+
+class Governor:
+    """Shared by all requests to one endpoint in this process.
+
+    Args:
+        throttle: the gate, which other processes may share.
+        concurrency: requests in flight; 0 finds the number by itself.
+        now: seconds of a monotonic clock, the throttle's own.
+
+    Attributes:
+        limit: requests that may be in flight.
+        in_flight: requests that are.
+        answers: requests that were answered so far, well or for good.
+        open_to: a request may begin at once while fewer than this are in flight and the gate is open.
+    """
+
+    def __init__(
+        self, throttle: Throttle | None = None, *, concurrency: int = 0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.throttle = throttle or Throttle(now=now)
+        self.in_flight = 0
+        self.answers = 0
+        self.retry_budget = RetryBudget()
+        self.on_decision: OnDecision | None = None
+        self._now = now
+        self._window = None if concurrency else Window()
+        self._pace = Pace()
+        self.limit = concurrency or Window().limit
+        self.open_to = self.limit
+        self._listeners: list[Callable[[], None]] = []
+        self._busy_s = 0.0
+        self._timed_out = False
+        self._settling = False
+        self._latency_s = 0.0
+        self._due = 0.0
+        self._began = (now(), 0, 0.0)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._paced: deque[asyncio.Future[None]] = deque()
+        self._next_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._told_at = float("-inf")
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second that may begin, None while the endpoint refuses none."""
+        return self._pace.rate
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` after each change of ``limit``; what is returned ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # --- a request begins and ends ---------------------------------------------------------------------------------
+
+    async def admit(self) -> None:
+        """Wait until a request may begin, and count it as in flight. Its end is ``answered`` or ``leave``."""
+        await self._take_turn()
+        try:
+            while True:
+                await self.throttle.wait()
+                if self._pace.rate is None:
+                    return
+                await self._wait_for_pace()
+                if self.throttle.is_open:
+                    return
+        except BaseException:
+            self.leave()
+            raise
+
+    def answered(self, sent_at: float) -> None:
+        """A request that was sent at ``sent_at`` was answered, well or for good."""
+        now = self._now()
+        self.answers += 1
+        self._busy_s += now - sent_at
+        self.in_flight -= 1
+        if self._waiting:
+            self._give_turns()
+        if now >= self._due:
+            self._look(now)
+
+    def failed(self, error: TransientError, sent_at: float) -> None:
+        """A request that was sent at ``sent_at`` failed in a way that may pass."""
+        self.leave()
+        now = self._now()
+        if isinstance(error, Throttled):
+            self._refused(now, sent_at, error.retry_after_s)
+        elif error.code == "TimedOut":
+            self._timed_out = True
+        if now >= self._due:
+            self._look(now)
+
+    def leave(self) -> None:
+        """A request is no longer in flight, and tells nothing."""
+        self.in_flight -= 1
+        if self._waiting:
+            self._give_turns()
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+
+    async def _take_turn(self) -> None:
+        if self.in_flight < self.limit and not self._waiting:
+            self.in_flight += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def _give_turns(self) -> None:
+        while self._waiting and self.in_flight < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)
+
+    # --- the pace --------------------------------------------------------------------------------------------------
+
+    async def _wait_for_pace(self) -> None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._paced.append(turn)
+        if self._timer is None:
+            self._let_pass()
+        await turn
+
+    def _let_pass(self) -> None:
+        """Let those begin whose time has come, and come back for the next one."""
+        now = self._now()
+        rate = self._pace.rate
+        while self._paced and (rate is None or self._next_at <= now):
+            turn = self._paced.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                if rate is not None:
+                    self._next_at = max(self._next_at, now - CATCH_UP_S) + 1.0 / rate
+        self._timer = None
+        if self._paced:
+            self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._let_pass)
+
+    # --- decisions -------------------------------------------------------------------------------------------------
+
+    def _refused(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
+        first = self._pace.rate is None
+        began, answers, _ = self._began
+        goodput = (self.answers - answers) / max(now - began, 0.01)
+        self._pace.refuse(now, sent_at=sent_at, goodput=goodput, answers=self.answers)
+        if retry_after_s or self._pace.starved:
+            self.throttle.close(sent_at=sent_at, retry_after_s=retry_after_s)
+        if first:
+            self.open_to = 0
+            self._due = self._pace.due
+            self._tell("slower", now)
+
+    def _look(self, now: float) -> None:
+        """See whether an interval is over, and decide for the next one."""
+        if self._pace.rate is not None:
+            self._look_at_pace(now)
+        else:
+            self._look_at_window(now)
+
+    def _look_at_pace(self, now: float) -> None:
+        _, answers, busy_s = self._began
+        if self.answers > answers:
+            self._latency_s = (self._busy_s - busy_s) / (self.answers - answers)
+        if self._pace.look(now, answers=self.answers, latency_s=self._latency_s):
+            self._begin(now)
+        if self._pace.rate is None:
+            self.open_to = self.limit
+            self._let_pass()
+            self._tell("lifted", now)
+        self._due = self._pace.due
+
+    def _look_at_window(self, now: float) -> None:
+        began, answers, busy_s = self._began
+        elapsed_s, count = now - began, self.answers - answers
+        self._due = now + LOOK_AGAIN_S
+        if self._settling and elapsed_s >= self._latency_s:
+            self._begin(now)
+        elif (
+            self._window is not None
+            and elapsed_s >= INTERVAL_S
+            and (count >= self.limit or elapsed_s >= LONGEST_INTERVAL_S)
+        ):
+            self._latency_s = (self._busy_s - busy_s) / count if count else elapsed_s
+            if elapsed_s >= self._latency_s:
+                self._decide(now, count / elapsed_s, (self._busy_s - busy_s) / elapsed_s)
+
+    def _decide(self, now: float, goodput: float, in_flight: float) -> None:
+        assert self._window is not None  # noqa: S101 - who calls has looked
+        if self._timed_out:
+            self._window.time_out(now)
+            self._tell("fewer", now)
+        else:
+            self._window.look(now, Sample(goodput=goodput, in_flight=in_flight, latency_s=self._latency_s))
+        self._begin(now)
+        if self._window.limit != self.limit:
+            self._settling = True
+            self._change_limit(self._window.limit)
+
+    def _begin(self, now: float) -> None:
+        """Begin an interval. What is answered soon after a change was sent before it: see ``_settling``."""
+        self._began = (now, self.answers, self._busy_s)
+        self._settling = False
+        self._timed_out = False
+
+    def _change_limit(self, limit: int) -> None:
+        self.limit = limit
+        if self._pace.rate is None:
+            self.open_to = limit
+        self._give_turns()
+        for listener in list(self._listeners):
+            listener()
+
+    def _tell(self, decision: Decision, now: float) -> None:
+        if self.on_decision is not None and now - self._told_at >= TOLD_EVERY_S:
+            self._told_at = now
+            self.on_decision(decision, self.limit, self._pace.rate)

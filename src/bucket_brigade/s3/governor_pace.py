@@ -1,0 +1,108 @@
+"""The rate at which an endpoint takes requests, found out by what it refuses. Pure: it is told of instants and counts.
+
+An endpoint that throttles with a token bucket answers exactly its limit well, and refuses the rest. So the answers of a short
+span in which it refused some tell the limit; a little less than that is asked for, then slowly more, until it refuses again.
+What is added is in proportion to the root of the rate, what is taken away to the rate itself: two that share an endpoint
+come to the same rate.
+"""
+
+from __future__ import annotations
+
+import math
+
+EPOCH_S = 0.1
+LONGEST_EPOCH_S = 1.0
+ENOUGH_ANSWERS = 20
+"""An epoch lasts until it has so many answers, within its bounds."""
+
+BACK_OFF = 0.97
+STEP = 3.0
+LARGEST_STEP = 0.1
+"""A second adds the smaller of ``STEP`` x the root of the rate and this part of the rate."""
+
+QUIET_S = 2.0
+"""After so long without a refusal, what a second adds doubles every second: the limit is no longer where it was."""
+
+LIFTED_AFTER_S = 5.0
+LEAST_RATE = 1.0
+
+
+class Pace:
+    """Requests per second to one endpoint, None while nothing is refused.
+
+    Attributes:
+        rate: requests per second.
+        refused: refusals in this epoch, of requests sent at the present rate.
+        starved: the last epoch had refusals only.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self.refused = 0
+        self.starved = False
+        self._set_at = 0.0
+        self._quiet_since = 0.0
+        self._used_at = 0.0
+        self._began = 0.0
+        self._answers = 0
+        self._settled = True
+
+    def refuse(self, now: float, *, sent_at: float, goodput: float, answers: int) -> None:
+        """Take note of a refusal. The first one sets the rate to ``goodput``, the requests/s that were answered well so far."""
+        if self.rate is None:
+            self.rate = max(LEAST_RATE, goodput * BACK_OFF)
+            self._used_at = now
+            self._begin(now, answers, settle_s=0.0)
+            self._quiet_since = now
+        elif sent_at >= self._set_at:
+            self.refused += 1
+
+    def look(self, now: float, *, answers: int, latency_s: float) -> bool:
+        """Change the rate if the epoch is over, and tell whether it was.
+
+        Args:
+            now: monotonic seconds.
+            answers: requests answered well since the beginning.
+            latency_s: how long an answer takes: so old is what can be seen.
+        """
+        elapsed_s = now - self._began
+        if not self._settled and elapsed_s >= 0:
+            self._began, self._answers, self._settled = now, answers, True
+        if self.rate is None or elapsed_s < max(EPOCH_S, latency_s):
+            return False
+        good = answers - self._answers
+        if good + self.refused < ENOUGH_ANSWERS and elapsed_s < LONGEST_EPOCH_S:
+            return False
+        self.starved = bool(self.refused) and not good
+        if self.refused:
+            self.rate = max(LEAST_RATE, self.rate / 2, min(self.rate, good / elapsed_s) * BACK_OFF)
+            self._quiet_since = now
+            self._begin(now, answers, settle_s=latency_s)
+        else:
+            self._grow(now, good / elapsed_s, elapsed_s)
+            self._begin(now, answers, settle_s=0.0)
+        return True
+
+    @property
+    def due(self) -> float:
+        """When to look next, at the earliest."""
+        return self._began + EPOCH_S
+
+    def _begin(self, now: float, answers: int, *, settle_s: float) -> None:
+        """Begin an epoch; after a change for less, only when the answers to what was sent before have come."""
+        self.refused = 0
+        self._began = now + settle_s
+        self._set_at = now if settle_s else self._set_at
+        self._answers = answers
+        self._settled = not settle_s
+
+    def _grow(self, now: float, goodput: float, elapsed_s: float) -> None:
+        assert self.rate is not None  # noqa: S101 - look() asked
+        if goodput >= 0.8 * self.rate:
+            self._used_at = now
+            quiet_s = now - self._quiet_since
+            faster = 2.0 ** min(16.0, max(0.0, quiet_s - QUIET_S))
+            step = min(STEP * math.sqrt(self.rate), LARGEST_STEP * self.rate)
+            self.rate += min(step * faster, self.rate) * elapsed_s
+        elif now - self._used_at > LIFTED_AFTER_S:
+            self.rate = None
