@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from bucket_brigade.cli.main import main
 from bucket_brigade.errors import ConfigError, PermanentError, TransferError
 from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.model.job import ObjectAttributes, TransferOptions
 from bucket_brigade.s3.doors import guarded, permitted
 from bucket_brigade.s3.session import open_client
-from bucket_brigade.settings.values import EndpointSettings, Settings
+from bucket_brigade.settings.values import EndpointSettings, EngineSettings, Settings
 from tests.faults.peers import (
     ACCESS_KEY,
     SECRET_KEY,
@@ -238,15 +240,64 @@ async def upload(store_peer: Peer, folder: Path, lane: str, **options: object) -
     (folder / "source").mkdir(exist_ok=True)
     (folder / "source" / "file").write_bytes(b"content")
     settings = Settings(
-        endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(folder / "state")
+        endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)},
+        state_dir=str(folder / "state"),
+        engine=EngineSettings(lane=lane),
     )
     async with Brigade(settings) as brigade:
         run = await brigade.copy(f"{folder}/source/", "here://bucket/", **options)  # type: ignore[arg-type]
         await run.wait()
 
 
-async def test_no_acl_is_sent_unless_it_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lane", LANES)
+async def test_no_acl_is_sent_unless_it_is_asked_for(lane: str, tmp_path: Path) -> None:
     async with peer(taking_everything) as store_peer:
-        await upload(store_peer, tmp_path, "on")
+        await upload(store_peer, tmp_path, lane)
         assert any(request.method == "PUT" for request in store_peer.requests)
         assert acl_headers(store_peer.requests) == set()
+
+
+ALL_USERS = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
+PUBLIC = (
+    ObjectAttributes(acl="public-read"),
+    ObjectAttributes(acl="public-read-write"),
+    ObjectAttributes(acl="authenticated-read"),
+    ObjectAttributes(grant_read=ALL_USERS),
+    ObjectAttributes(grant_full_control='uri="http://acs.amazonaws.com/groups/global/AuthenticatedUsers"'),
+    ObjectAttributes(grant_read_acp='uri="http%3A//acs.amazonaws.com/groups/global/AllUsers"'),
+    ObjectAttributes(grant_write_acp=f'id="abc", {ALL_USERS}'),
+)
+
+
+@pytest.mark.parametrize("attributes", PUBLIC, ids=repr)
+async def test_opening_objects_to_everybody_must_be_said_twice(attributes: ObjectAttributes, tmp_path: Path) -> None:
+    async with peer(taking_everything) as store_peer:
+        with pytest.raises(ConfigError, match="everybody") as caught:
+            await upload(store_peer, tmp_path, "on", options=TransferOptions(attributes=attributes))
+        assert "--allow-public-acl" in caught.value.remedy
+        assert store_peer.connections == 0
+        assert not (tmp_path / "state").exists()
+
+
+async def test_said_twice_it_is_sent(tmp_path: Path) -> None:
+    options = TransferOptions(attributes=ObjectAttributes(acl="public-read"), allow_public_acl=True)
+    async with peer(taking_everything) as store_peer:
+        await upload(store_peer, tmp_path, "on", options=options)
+        (put,) = [request for request in store_peer.requests if request.method == "PUT"]
+        assert put.headers["x-amz-acl"] == "public-read"
+
+
+@pytest.mark.parametrize("acl", ["private", "bucket-owner-full-control", "bucket-owner-read", "log-delivery-write"])
+async def test_other_acls_need_no_permission(acl: str, tmp_path: Path) -> None:
+    async with peer(taking_everything) as store_peer:
+        await upload(store_peer, tmp_path, "on", options=TransferOptions(attributes=ObjectAttributes(acl=acl)))
+        assert acl_headers(store_peer.requests) == {"x-amz-acl"}
+
+
+def test_the_command_refuses_a_public_acl_and_names_the_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    words = ["cp", f"{tmp_path}/file", "s3://bucket/key", "--acl", "public-read", "--state-dir", f"{tmp_path}/state"]
+    assert main([*words, "--endpoint-url", "http://127.0.0.1:9"]) == 2
+    assert "--allow-public-acl" in capsys.readouterr().err

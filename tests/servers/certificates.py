@@ -21,8 +21,10 @@ class Certificates(NamedTuple):
     key: str
 
 
-def make_certificates(folder: str) -> Certificates:
-    """Write a new authority and a certificate for 127.0.0.1, ::1 and localhost into ``folder``."""
+def make_certificates(
+    folder: str, *, names: list[x509.GeneralName] | None = None, age: dt.timedelta = dt.timedelta(hours=1)
+) -> Certificates:
+    """Write a new authority and a certificate for loopback (or ``names``), made ``age`` ago for two days, into ``folder``."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("bucket-brigade test authority")
     ca = (
@@ -33,8 +35,8 @@ def make_certificates(folder: str) -> Certificates:
     )
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _builder(_name("localhost"), ca_name, key.public_key())
-        .add_extension(x509.SubjectAlternativeName(_loopback_names()), critical=False)
+        _builder(_name("localhost"), ca_name, key.public_key(), age)
+        .add_extension(x509.SubjectAlternativeName(names or _loopback_names()), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -54,16 +56,18 @@ def make_certificates(folder: str) -> Certificates:
     )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, age: dt.timedelta = dt.timedelta(hours=1)
+) -> x509.CertificateBuilder:
+    made = dt.datetime.now(dt.UTC) - age
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=2))
+        .not_valid_before(made)
+        .not_valid_after(made + dt.timedelta(days=2))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 

@@ -159,6 +159,7 @@ filter_options = _chain(
 
 attribute_options = _chain(
     click.option("--acl", metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
+    click.option("--allow-public-acl", is_flag=True, help="Permit an ACL that lets everybody reach the objects."),
     click.option("--sse", is_flag=False, flag_value="AES256", metavar="[AES256|aws:kms]", help="Encryption at rest."),
     click.option("--sse-kms-key-id", metavar="ID", help="Key for --sse aws:kms."),
     click.option("--storage-class", metavar="NAME", help=STORAGE_CLASSES + "."),

@@ -11,7 +11,7 @@ from bucket_brigade.cli.attributes import object_attributes, side_overrides
 from bucket_brigade.cli.terminal import confirm
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
-from bucket_brigade.model.job import Filters, LayoutName, Rule, TransferOptions
+from bucket_brigade.model.job import Filters, LayoutName, Overwrite, Rule, TransferOptions
 
 _GLOB_CHARACTERS = "*?["
 
@@ -32,9 +32,11 @@ def build_request(
     follow = flags.get("follow_symlinks")
     options = msgspec.structs.replace(
         defaults,
+        overwrite=_overwrite(flags, defaults.overwrite),
         attributes=attributes,
         guess_content_type=defaults.guess_content_type and not flags.get("no_guess_mime_type"),
         follow_symlinks=defaults.follow_symlinks if follow is None else follow,
+        allow_public_acl=defaults.allow_public_acl or bool(flags.get("allow_public_acl")),
     )
     return JobRequest(
         verb=verb,
@@ -51,6 +53,14 @@ def build_request(
         source_endpoint=of_source,
         target_endpoint=of_target,
     )
+
+
+def _overwrite(flags: Mapping[str, Any], default: Overwrite) -> Overwrite:
+    if flags.get("no_clobber") and flags.get("if_unchanged"):
+        raise ConfigError("--no-clobber and --if-unchanged contradict each other", remedy="Give one of them.")
+    if flags.get("no_clobber"):
+        return Overwrite.NEVER
+    return Overwrite.IF_UNCHANGED if flags.get("if_unchanged") else default
 
 
 def build_filters(flags: Mapping[str, Any], rules: list[tuple[bool, str]], *, now_ns: int) -> Filters:

@@ -11,6 +11,7 @@ import msgspec
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.sides import same_service, side_endpoint
+from bucket_brigade.model.acl import public_access
 from bucket_brigade.model.job import EndpointOverrides, Job, LayoutName, Manifest, Operation, TransferOptions
 from bucket_brigade.model.location import LocalPath, Location, S3Location, StandardStream
 from bucket_brigade.model.parts import MAX_PART_BYTES, MIB, MIN_PART_BYTES
@@ -19,6 +20,8 @@ from bucket_brigade.planning.catalog import read_header
 from bucket_brigade.planning.manifest import check_manifest, read_manifest
 from bucket_brigade.settings.locations import parse_location, resolve_target, root_of
 from bucket_brigade.settings.values import Settings
+
+_WRITING = frozenset({Operation.UPLOAD, Operation.COPY, Operation.RELAY, Operation.SET})
 
 
 def new_job_id() -> JobId:
@@ -43,6 +46,8 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
     if one is not None and other is not None and one.endpoint_url == other.endpoint_url:
         _check_apart(request, source, target)
     _check_link(source, options)
+    if operation in _WRITING:
+        _check_public(options)
     catalog, read_catalog = _catalogs(request, settings, operation)
     if request.manifest is not None:
         check_manifest(request.manifest, request.manifest_format)
@@ -84,6 +89,16 @@ def _check_options(options: TransferOptions) -> None:
         raise ConfigError("the multipart threshold is out of range", remedy="S3 takes 5 GiB at most in a single PUT.")
     if not MIB <= options.copy_limit_bytes <= MAX_PART_BYTES:
         raise ConfigError("the copy limit is out of range", remedy="S3 copies 5 GiB at most in a single request.")
+
+
+def _check_public(options: TransferOptions) -> None:
+    """Refuse to open objects to everybody unless that was said twice."""
+    access = public_access(options.attributes)
+    if access is not None and not options.allow_public_acl:
+        raise ConfigError(
+            f"{access} would let everybody reach what this job writes",
+            remedy="Leave it out, or say that it is meant: --allow-public-acl (transfer.allow_public_acl).",
+        )
 
 
 def _parse_source(request: JobRequest, settings: Settings) -> Location:

@@ -157,6 +157,7 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
         overwrite: what happens to what is at the target already.
         preserve: what is carried over from the source, of ``PRESERVABLE``.
         unarchive: objects in an archive class are restored first; else they fail.
+        allow_public_acl: ``attributes`` may open objects to everybody; else such a job is refused.
     """
 
     part_size_bytes: int = 8 * MIB
@@ -168,6 +169,7 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
     overwrite: Overwrite = Overwrite.ALWAYS
     preserve: tuple[str, ...] = DEFAULT_PRESERVE
     unarchive: bool = False
+    allow_public_acl: bool = False
 
 
 class Unarchive(msgspec.Struct, frozen=True, kw_only=True):
