@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -93,15 +93,18 @@ class Caller:
         endpoint: its settings.
 
     Attributes:
+        operations: the names of those that it makes.
         sends_checksums: CRC64NVME goes with every write; becomes False when the endpoint has refused it (``auto``).
     """
+
+    operations: ClassVar[tuple[str, ...]] = OPERATIONS
 
     def __init__(self, client: Client, endpoint: EndpointSettings) -> None:
         self.endpoint = endpoint
         self.sends_checksums = endpoint.checksum != "when_required"
         self._client = client
-        self._methods = {name: getattr(client, xform_name(name)) for name in OPERATIONS}
-        self._common = {name: _common_parameters(client, endpoint, name) for name in OPERATIONS}
+        self._methods = {name: getattr(client, xform_name(name)) for name in self.operations}
+        self._common = {name: _common_parameters(client, endpoint, name) for name in self.operations}
 
     def location(self, bucket: str, key: str = "") -> str:
         """Return how messages name a bucket or an object."""
