@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import re
 
-HIDDEN = "***"
+from bucket_brigade.model.redaction import HIDDEN, redact_text
+
+__all__ = ["HIDDEN", "redact", "redact_text"]
 
 _SECRET_NAMES = re.compile(
     r"authorization|secret|password|passphrase|session.?token|security.?token|signature|credential"
     r"|customer.?(?:key|algorithm)|sse.?c.?key|access.?key(?!.?id)",
     re.IGNORECASE,
 )
-_PATTERNS = (
-    # Userinfo and query of a URL: presigned URLs carry their signature there. Object keys (s3://…?…) are left alone.
-    (re.compile(r"(https?://)[^\s/@'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+", re.IGNORECASE), rf"\1?{HIDDEN}"),
-    (re.compile(r"(AWS4-HMAC-SHA256\s+)[^\r\n'\"]+"), rf"\1{HIDDEN}"),
-    (
-        re.compile(
-            r"((?:authorization|x-amz-security-token|x-amz-signature|x-amz-credential"
-            r"|x-amz-(?:copy-source-)?server-side-encryption-customer-key(?:-md5)?"
-            r"|aws_secret_access_key|aws_session_token|secret_access_key|session_token)"
-            r"['\"]?\s*[:=]\s*['\"]?)(?:(?:Bearer|Basic|AWS)\s+)?[^\s'\",;&<>]+",
-            re.IGNORECASE,
-        ),
-        rf"\1{HIDDEN}",
-    ),
-)
-
-
-def redact_text(text: str) -> str:
-    """Return ``text`` with signatures, tokens, credentials and the queries of web addresses replaced by ``***``."""
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def redact(name: str, value: object) -> object:

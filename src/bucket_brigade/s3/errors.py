@@ -7,7 +7,6 @@ No message holds a secret: what a store wrote is shown only after ``redact``.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -27,21 +26,15 @@ from bucket_brigade.errors import (
     TransientError,
     WrongRegion,
 )
+from bucket_brigade.model.redaction import redact_foreign
 from bucket_brigade.s3.codes import BY_CODE, CODE_BY_STATUS, REMEDIES, REMEDY_BY_CLASS, TELLING
 
 _WORDS_OF_THE_STORE = 300
 
-_SECRETS = re.compile(
-    r"(?i)((?:x-amz-)?(?:signature|credential|security-token)[=:]\s*)[^\s&,;<>\"']+"
-    r"|(https?://[^\s?]+)\?\S*"
-    r"|\b((?:AKIA|ASIA)[A-Z0-9]{4})[A-Z0-9]{8,}"
-)
-
 
 def redact(words: str) -> str:
-    """Return what a store or a library wrote on one short line, without signatures, credentials or URL queries."""
-    line = " ".join(words.split())
-    line = _SECRETS.sub(lambda match: next(group for group in match.groups() if group) + "***", line)
+    """Return what a store or a library wrote on one short line, without secrets."""
+    line = redact_foreign(" ".join(words.split()))
     return line if len(line) <= _WORDS_OF_THE_STORE else line[: _WORDS_OF_THE_STORE - 1] + "…"
 
 
