@@ -15,6 +15,7 @@ from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.ls_lines import Listing, Row
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
+from bucket_brigade.cli.starting import import_aiohttp
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import Rule
@@ -54,6 +55,7 @@ def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
             if flags["summarize"]:
                 listing.summary()
 
+    import_aiohttp()
     with_brigade(settings, show)
 
 

@@ -10,6 +10,7 @@ import click
 
 from bucket_brigade import __version__
 from bucket_brigade.cli.options import common_options
+from bucket_brigade.cli.starting import import_structlog
 
 
 class Verb(NamedTuple):
@@ -53,6 +54,7 @@ class VerbGroup(click.Group):
         verb = VERBS.get(cmd_name)
         if verb is None:
             return None
+        import_structlog()
         module, attribute = verb.command.split(":")
         command = getattr(importlib.import_module(f"bucket_brigade.cli.{module}"), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - a wrong line in VERBS is a bug of ours

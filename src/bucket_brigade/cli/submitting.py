@@ -9,6 +9,7 @@ import msgspec
 
 from bucket_brigade.cli.invocation import Output, resume_command, with_brigade
 from bucket_brigade.cli.output import Lines
+from bucket_brigade.cli.starting import import_aiohttp
 from bucket_brigade.cli.text import printable
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.request import JobRequest
@@ -23,6 +24,7 @@ def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, 
     """Submit one job, run it to its end and return the exit code."""
     from bucket_brigade.cli.running import run_request
 
+    import_aiohttp()
     if request.target == STREAM:
         output = msgspec.structs.replace(output, summary_on_stderr=True)
     resume = functools.partial(resume_command, ctx)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from bucket_brigade.s3.checksums import encode_crc
+from bucket_brigade.s3.checksums import crc_of, encode_crc
 from bucket_brigade.s3.prepared import Captured, Form, NotPreparable, Target, capture, compile_form
 from bucket_brigade.s3.sigv4 import Identity, Signer
 from bucket_brigade.s3.store import Body
@@ -34,12 +34,7 @@ def _secure(name: str) -> Callable[[Body], str]:
 
 
 def _crc(name: str) -> Callable[[Body], str]:
-    def of(body: Body) -> str:
-        from awscrt import checksums
-
-        return encode_crc(getattr(checksums, name.lower())(body), name)
-
-    return of
+    return lambda body: encode_crc(crc_of(name, body), name)
 
 
 BODY_DIGESTS: Mapping[str, Callable[[Body], str]] = {

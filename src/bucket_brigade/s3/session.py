@@ -27,6 +27,9 @@ from bucket_brigade.settings.values import EndpointSettings
 
 DEFAULT_REGION = "us-east-1"
 
+RAW_DOCUMENT = "bucket_brigade.document"
+"""In the answer to ListObjectVersions: its body as it came."""
+
 _REGION = re.compile(r"\A[a-z0-9-]{1,32}\Z")
 _ADDRESSING = ("auto", "path", "virtual")
 _CHECKSUMS = ("auto", "crc64nvme", "when_required")
@@ -41,7 +44,7 @@ def check_endpoint(endpoint: EndpointSettings) -> None:
     if endpoint.region is not None:
         check_region(endpoint.region)
     if endpoint.endpoint_url is not None:
-        check_endpoint_url(endpoint.endpoint_url, allow_http=endpoint.allow_http)
+        check_endpoint_url(endpoint.endpoint_url, allow_http=_may_use_http(endpoint))
     if (endpoint.access_key_id is None) != (endpoint.secret_access_key is None):
         raise ConfigError(
             f"The endpoint {name} has only one of access_key_id and secret_access_key.",
@@ -58,6 +61,11 @@ def check_endpoint(endpoint: EndpointSettings) -> None:
             )
     if endpoint.ca_bundle is not None:
         _check_ca_bundle(endpoint.ca_bundle)
+
+
+def _may_use_http(endpoint: EndpointSettings) -> bool:
+    """Return whether plain http is allowed to other hosts than loopback: never where requests carry a customer's key."""
+    return endpoint.allow_http and endpoint.sse_c_key is None and endpoint.copy_source_sse_c_key is None
 
 
 def check_region(region: str) -> None:
@@ -123,7 +131,7 @@ async def open_client(endpoint: EndpointSettings, *, max_connections: int) -> As
             client = await stack.enter_async_context(_unopened_client(session, endpoint, max_connections))
         except (BotoCoreError, ValueError) as exc:
             raise _opening_error(exc, endpoint) from exc
-        check_endpoint_url(client.meta.endpoint_url, allow_http=endpoint.allow_http)
+        check_endpoint_url(client.meta.endpoint_url, allow_http=_may_use_http(endpoint))
         make_plain(client)
         yield client
 
@@ -153,6 +161,8 @@ def _opening_error(exc: Exception, endpoint: EndpointSettings) -> ConfigError:
 def _session(endpoint: EndpointSettings) -> Any:
     import aioboto3
 
+    from bucket_brigade.s3.models import read_fewer_models
+
     reveal: Callable[[Any], str | None] = lambda secret: None if secret is None else secret.reveal()  # noqa: E731
     session = aioboto3.Session(
         aws_access_key_id=endpoint.access_key_id,
@@ -164,6 +174,7 @@ def _session(endpoint: EndpointSettings) -> Any:
     region = endpoint.region or os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION
     check_region(region)
     core = session._session  # noqa: SLF001 - aioboto3 gives no other way to its botocore session
+    read_fewer_models(core)
     core.set_config_variable("region", region)
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
     return session
@@ -222,6 +233,15 @@ def make_plain(client: Client) -> None:
     events.register("before-sign.s3.DeleteObjects", _add_content_md5)
     for operation in ("PutObject", "UploadPart"):
         events.register(f"before-call.s3.{operation}", _trust_own_checksum)
+    for operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
+        events.register(f"before-parameter-build.s3.{operation}", _set_expires_aside)
+        events.register(f"before-call.s3.{operation}", _send_expires)
+    events.register("after-call.s3.ListObjectVersions", _keep_document)
+
+
+async def _keep_document(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    # botocore's reading loses the order of versions and delete markers among each other.
+    parsed[RAW_DOCUMENT] = await http_response.content
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:
@@ -235,6 +255,17 @@ def _trust_own_checksum(params: dict[str, Any], **_: Any) -> None:
     name = "x-amz-checksum-crc64nvme"
     if name in params["headers"]:
         params["context"]["checksum"] = {"request_algorithm": {"algorithm": "crc64nvme", "in": "header", "name": name}}
+
+
+def _set_expires_aside(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    # botocore writes Expires as the date that it reads in it. Sources hold anything ("0", "never"), which is kept as it is.
+    if "Expires" in params:
+        context["bucket_brigade_expires"] = params.pop("Expires")
+
+
+def _send_expires(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    if "bucket_brigade_expires" in context:
+        params["headers"]["Expires"] = context["bucket_brigade_expires"]
 
 
 def _add_content_md5(request: Any, **_: Any) -> None:
