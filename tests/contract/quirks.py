@@ -31,6 +31,9 @@ class Quirk(Enum):
     RECEIPT_WITHOUT_CHECKSUM = "the receipt of a write holds no CRC64NVME"
     STATES_NO_CHECKSUM_OF_UPLOADS = "the head of an object from parts holds no CRC64NVME of the whole"
     # conditions
+    REPLACES_REGARDLESS = "PutObject ignores If-Match and If-None-Match"
+    COPIES_REGARDLESS = "CopyObject ignores If-Match and If-None-Match"
+    COMPLETES_REGARDLESS = "CompleteMultipartUpload ignores If-Match and If-None-Match"
     IGNORES_COPY_SOURCE_IF_MATCH = "a copy whose source has changed is made"
     IGNORES_PART_SOURCE_IF_MATCH = "a part is copied from a source that has changed"
     DELETES_REGARDLESS_OF_ETAG = "DeleteObject ignores If-Match"
@@ -41,6 +44,9 @@ class Quirk(Enum):
     NO_TAGS = "tags are neither kept nor given"
     COUNTS_NO_TAGS = "a head does not tell how many tags there are"
     NO_VERSIONS = "buckets keep no versions"
+    LISTS_MARKERS_APART = "delete markers are listed behind the versions, in whole seconds: which came first is lost"
+    REPEATS_MARKER_KEYS = "a listing of versions behind a key begins with its last version"
+    ENDS_BEHIND_LOST_MARKERS = "a listing that goes on behind a version that is gone is empty"
     # multipart uploads
     REFUSES_TO_REPLACE_PARTS = "a part that was written cannot be written again"
     FAILS_ON_UNKNOWN_UPLOADS = "a part of an unknown upload, and its completion, is a 500"
@@ -71,16 +77,21 @@ _QUIRKS: dict[str, set[Quirk]] = {
         Quirk.TRUSTS_ANY_CHECKSUM,
         Quirk.TRUSTS_ANY_CHECKSUM_OF_PARTS,
         Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
+        Quirk.COPIES_REGARDLESS,
         Quirk.IGNORES_COPY_SOURCE_IF_MATCH,
         Quirk.IGNORES_PART_SOURCE_IF_MATCH,
         Quirk.DELETES_MANY_REGARDLESS_OF_ETAG,
         Quirk.TAKES_ANY_KEY_LENGTH,
         Quirk.FAILS_ON_UNKNOWN_UPLOADS,
         Quirk.TRUSTS_ANY_SIZE,
+        Quirk.LISTS_MARKERS_APART,
+        Quirk.REPEATS_MARKER_KEYS,
+        Quirk.ENDS_BEHIND_LOST_MARKERS,
     },
     "ministack": {
         Quirk.REDIRECTS_TO_REGIONS,
         Quirk.RECEIPT_WITHOUT_CHECKSUM,
+        Quirk.COPIES_REGARDLESS,
         # It keeps a checksum of the parts' checksums, so the adapters do not send it the one of the whole.
         Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
         Quirk.STATES_NO_CHECKSUM_OF_UPLOADS,
@@ -95,6 +106,9 @@ _QUIRKS: dict[str, set[Quirk]] = {
         Quirk.TRUSTS_ANY_CHECKSUM_OF_UPLOADS,
         Quirk.RECEIPT_WITHOUT_CHECKSUM,
         Quirk.STATES_NO_CHECKSUM_OF_UPLOADS,
+        Quirk.REPLACES_REGARDLESS,
+        Quirk.COPIES_REGARDLESS,
+        Quirk.COMPLETES_REGARDLESS,
         Quirk.IGNORES_COPY_SOURCE_IF_MATCH,
         Quirk.DELETES_REGARDLESS_OF_ETAG,
         Quirk.DELETES_MANY_REGARDLESS_OF_ETAG,

@@ -350,6 +350,27 @@ def test_list_objects(
     )
 
 
+@given(
+    at=places,
+    prefix=st.one_of(st.just(""), keys),
+    markers=st.one_of(st.none(), st.tuples(keys, st.one_of(st.just(""), st.text("ABCabc019._-", min_size=1)))),
+    page_size=st.integers(1, 1000),
+    identity=identities,
+)
+def test_list_object_versions(
+    benches: dict[str, Bench],
+    at: str,
+    prefix: str,
+    markers: tuple[str, str] | None,
+    page_size: int,
+    identity: AioCredentials,
+) -> None:
+    benches[at].compare(
+        lambda store: store.list_object_versions("bucket", prefix=prefix, markers=markers, page_size=page_size),
+        identity,
+    )
+
+
 @given(at=places, key=keys, attributes=attributes, checksum=st.booleans(), identity=identities)
 def test_create_multipart_upload(
     benches: dict[str, Bench], at: str, key: str, attributes: ObjectAttributes, checksum: bool, identity: AioCredentials

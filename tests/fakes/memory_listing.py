@@ -45,6 +45,7 @@ def page_of_versions(bucket: Bucket, *, prefix: str, markers: tuple[str, str] | 
             size=len(version.content),
             etag=version.etag,
             modified_ns=version.modified_ns,
+            storage_class="" if version.is_delete_marker else version.attributes.storage_class or "STANDARD",
         )
         for key, version, is_latest in bucket.history()
         if key.startswith(prefix)

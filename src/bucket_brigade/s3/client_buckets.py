@@ -7,9 +7,11 @@ from typing import Any
 from bucket_brigade.errors import PlanError
 from bucket_brigade.s3.calls import Answer, Caller
 from bucket_brigade.s3.reading import nanoseconds, quoted
-from bucket_brigade.s3.session import DEFAULT_REGION
-from bucket_brigade.s3.store import BucketEntry, ListedObject, ListedVersion, ListPage, VersionPage
+from bucket_brigade.s3.session import DEFAULT_REGION, RAW_DOCUMENT
+from bucket_brigade.s3.store import BucketEntry, ListedObject, ListPage, VersionPage
 from bucket_brigade.s3.urls import decode_key
+from bucket_brigade.s3.xml_tree import MalformedXml
+from bucket_brigade.s3.xml_versions import parse_version_page
 
 
 class BucketCalls(Caller):
@@ -47,22 +49,19 @@ class BucketCalls(Caller):
     async def list_object_versions(
         self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
     ) -> VersionPage:
-        """Return one page of all versions and delete markers, by key, the latest first."""
-        params: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url", "MaxKeys": page_size}
+        """Return one page of all versions and delete markers."""
+        params: dict[str, Any] = {"Bucket": bucket, "EncodingType": "url", "MaxKeys": page_size}
+        if prefix:
+            params["Prefix"] = prefix
         if markers is not None:
             params["KeyMarker"] = markers[0]
             if markers[1]:
                 params["VersionIdMarker"] = markers[1]
         answer = await self._page("ListObjectVersions", params)
-        encoded = answer.get("EncodingType") == "url"
-        versions = [_version(one, encoded, is_delete_marker=False) for one in answer.get("Versions", ())]
-        versions += [_version(one, encoded, is_delete_marker=True) for one in answer.get("DeleteMarkers", ())]
-        # botocore gives the two kinds apart; put them back into the store's order.
-        versions.sort(key=lambda one: (one.key.encode("utf-8", "surrogateescape"), not one.is_latest, -one.modified_ns))
-        following = None
-        if answer.get("IsTruncated"):
-            following = (decode_key(answer.get("NextKeyMarker", ""), encoded), answer.get("NextVersionIdMarker", ""))
-        return VersionPage(versions, following)
+        try:
+            return parse_version_page(answer[RAW_DOCUMENT])
+        except MalformedXml as exc:
+            raise self.unproven("ListObjectVersions", params, answer, "with a page that is no listing") from exc
 
     async def _page(self, operation: str, params: dict[str, Any]) -> Answer:
         """Return a page that is one: an HTML page answered with 200 must never look like an empty bucket."""
@@ -119,16 +118,4 @@ def _listed(one: Answer, encoded: bool) -> ListedObject:
         quoted(one.get("ETag", "")),
         nanoseconds(one.get("LastModified")),
         one.get("StorageClass", "STANDARD"),
-    )
-
-
-def _version(one: Answer, encoded: bool, *, is_delete_marker: bool) -> ListedVersion:
-    return ListedVersion(
-        decode_key(one["Key"], encoded),
-        one.get("VersionId", "null"),
-        bool(one.get("IsLatest")),
-        is_delete_marker,
-        int(one.get("Size", 0)),
-        quoted(one.get("ETag", "")),
-        nanoseconds(one.get("LastModified")),
     )

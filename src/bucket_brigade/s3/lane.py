@@ -19,16 +19,17 @@ from bucket_brigade.s3.doors import ask_dns, guarded, tls_context
 from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.lane_multipart import MultipartLane
 from bucket_brigade.s3.lane_objects import ObjectLane
+from bucket_brigade.s3.lane_versions import VersionLane
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
-from bucket_brigade.s3.store import Acl, BucketEntry, PartReceipt, UploadPage, VersionPage
+from bucket_brigade.s3.store import Acl, BucketEntry, PartReceipt, UploadPage
 from bucket_brigade.s3.wire import Pool, WireSettings
 from bucket_brigade.settings.values import EndpointSettings
 
 _PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
 
 
-class LaneStore(ObjectLane, MultipartLane):
+class LaneStore(ObjectLane, VersionLane, MultipartLane):
     """``Store`` over prepared requests; what carries no data is left to the client."""
 
     async def get_object_tags(
@@ -80,12 +81,6 @@ class LaneStore(ObjectLane, MultipartLane):
     ) -> UploadPage:
         """Return one page of the uploads in progress."""
         return await self._client.list_multipart_uploads(bucket, prefix=prefix, markers=markers)
-
-    async def list_object_versions(
-        self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
-    ) -> VersionPage:
-        """Return one page of all versions and delete markers."""
-        return await self._client.list_object_versions(bucket, prefix=prefix, markers=markers, page_size=page_size)
 
     async def list_buckets(self) -> list[BucketEntry]:
         """Return the buckets of the account."""

@@ -80,7 +80,9 @@ class ObjectLane(LaneCalls):
         replay = condition is UNCONDITIONAL
         answer = await self._send(prepared, "PutObject", bucket, key, fields, body, replay=replay)
         if answer.status < FIRST_REFUSAL:
-            return self._written("PutObject", bucket, key, answer)
+            written = self._written("PutObject", bucket, key, answer)
+            self._demand_echo("PutObject", bucket, key, answer, attributes, etag=written.etag)
+            return written
         error = self._refusal("PutObject", bucket, key, answer)
         if with_crc and self._refuses_checksums(error):
             return await self._client.put_object(
@@ -226,7 +228,9 @@ class ObjectLane(LaneCalls):
         answer = await self._send(prepared, "CopyObject", bucket, key, fields, replay=pinned)
         if answer.status >= FIRST_REFUSAL:
             raise self._refusal("CopyObject", bucket, key, answer, pinned=pinned)
-        return self._written_inside("CopyObject", bucket, key, answer, result="CopyObjectResult", pinned=pinned)
+        written = self._written_inside("CopyObject", bucket, key, answer, result="CopyObjectResult", pinned=pinned)
+        self._demand_echo("CopyObject", bucket, key, answer, attributes or NO_ATTRIBUTES, etag=written.etag)
+        return written
 
     # --- delete ------------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ class ListPage(msgspec.Struct, frozen=True):
 
 
 class ListedVersion(msgspec.Struct, frozen=True, gc=False):
-    """One version, or delete marker, of an object."""
+    """One version, or delete marker, of an object. ``version_id`` is ``null`` for what was written without versioning."""
 
     key: str
     version_id: str
@@ -125,6 +125,7 @@ class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     size: int = 0
     etag: str = ""
     modified_ns: int = 0
+    storage_class: str = "STANDARD"
 
 
 class VersionPage(msgspec.Struct, frozen=True):
@@ -366,7 +367,7 @@ class Store(Protocol):
     async def list_object_versions(
         self, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
     ) -> VersionPage:
-        """Return one page of all versions and delete markers."""
+        """Return one page of all versions and delete markers: keys in order, of each the newest first, as the store has them."""
         ...
 
     async def list_buckets(self) -> list[BucketEntry]:
