@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,17 +137,49 @@ async def test_behind_a_proxy_certificates_are_verified_too(
 # --- protocol versions -----------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def old_server(certificates: Certificates, version: ssl.TLSVersion) -> Iterator[Peer]:
+    """Run a server that speaks this version alone, in a thread: asyncio's own drops the alert that tells the client why."""
+    context = server_side(certificates)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLS"):
+        context.minimum_version = context.maximum_version = version
+    listening = socket.create_server(("127.0.0.1", 0))
+    here = Peer("https", listening.getsockname()[1])
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    context.wrap_socket(connection, server_side=True).close()
+                    here.connections += 1
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield here
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.parametrize("lane", LANES)
 async def test_a_server_that_offers_less_than_tls_1_2_is_refused(
     lane: str, version: ssl.TLSVersion, good: Certificates
 ) -> None:
-    old = server_side(good)
-    old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning, match="TLS"):
-        old.minimum_version = old.maximum_version = version
-    async with peer(taking_everything, tls=old) as here:
+    with old_server(good, version) as here:
         error = await refused(here, lane, good.ca)
+        assert here.connections == 0
+        with socket.create_connection(("127.0.0.1", here.port)) as connection:  # one that takes anything gets through
+            anything = ssl.create_default_context(cafile=good.ca)
+            anything.set_ciphers("ALL:@SECLEVEL=0")
+            with pytest.warns(DeprecationWarning, match="TLS"):
+                anything.minimum_version = ssl.TLSVersion.TLSv1
+            anything.wrap_socket(connection, server_hostname="127.0.0.1").close()
+    assert here.connections == 1
     assert error.code == "BadTls"
     assert "1.2" in error.remedy
 

@@ -239,7 +239,7 @@ def _connection_reason(exc: BaseException) -> str | TransferError:
                 code="BadCertificate",
                 remedy="Give the right host name, or the PEM file of its authority (--ca-bundle).",
             )
-        if isinstance(cause, ssl.SSLError) and cause.reason in _TLS_TOO_OLD:
+        if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _TLS_TOO_OLD:
             return PermanentError(
                 "The endpoint speaks no TLS that is safe: 1.2 is the least.",
                 code="BadTls",
