@@ -43,6 +43,14 @@ copy_options = (
     ),
     click.option("--catalog", metavar="FILE|URL", help="Where the catalog is written; for a download, read."),
     click.option(
+        "--no-clobber", is_flag=True, help="Skip what is at the target already (If-None-Match where it is enforced)."
+    ),
+    click.option(
+        "--if-unchanged",
+        is_flag=True,
+        help="Replace only what was not written at the target since the job was submitted (If-Match).",
+    ),
+    click.option(
         "--follow-symlinks/--no-follow-symlinks", default=None, help="Walk into symbolic links (not by default)."
     ),
 )

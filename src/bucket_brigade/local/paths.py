@@ -72,8 +72,10 @@ class TargetFolder:
     whatever the keys are and whatever happens to the tree meanwhile. At most ``max_open_folders`` of them are kept open.
     """
 
-    def __init__(self, path: str, *, max_open_folders: int = 64) -> None:
+    def __init__(self, path: str, *, max_open_folders: int = 64, replaces: bool = True) -> None:
         """Open ``path``, creating it with its parents, and find out which names the file system takes for the same.
+
+        ``replaces`` False keeps every file that is there: writing it is a LocalError of code ``EEXIST``.
 
         Raises:
             LocalError: it cannot be created or written. DiskFull.
@@ -85,6 +87,7 @@ class TargetFolder:
             self._filesystems = {os.fstat(self._root.fd).st_dev: self._root}
         except OSError as exc:
             raise translate(exc, f"write into the folder {path!r}") from exc
+        self.replaces = replaces
         self.claims = NameClaims(folding)
         self._folders = FolderCache(self._root, capacity=max_open_folders)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from bucket_brigade.errors import BadKey, TransferError
+from bucket_brigade.errors import BadKey, LocalError, TransferError
 from bucket_brigade.local.folders import OpenFolder
 from bucket_brigade.local.oserrors import translate
 from bucket_brigade.local.paths import TargetFolder
@@ -25,6 +25,7 @@ from bucket_brigade.local.temporaries import temporary_name
 Data = bytes | bytearray | memoryview
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 _IS_FOLDER = frozenset({errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST})
 
 
@@ -78,7 +79,7 @@ class TargetFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
             self._folder.claims.claim(self._parent.fd, self._name)
-            os.rename(self._temporary, self._name.encode(), src_dir_fd=self._parent.fd, dst_dir_fd=self._parent.fd)
+            _give_name(self._folder, self._parent, self._temporary, self._name.encode(), self._key)
         except OSError as exc:
             self.discard()
             raise _translate_write(exc, self._key) from exc
@@ -134,12 +135,47 @@ def write_small(folder: TargetFolder, key: str, data: Data, *, tag: str, modifie
             finally:
                 os.close(fd)
             folder.claims.claim(parent_fd, name)
-            os.rename(temporary, encoded, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
+            _give_name(folder, parent, temporary, encoded, key)
         except BaseException:
             _quietly(functools.partial(os.unlink, dir_fd=parent_fd), temporary)
             raise
     except OSError as exc:
         raise _translate_write(exc, key) from exc
+
+
+def status_of_target(folder: TargetFolder, key: str) -> os.stat_result | None:
+    """Return what the file system tells of what has the name of ``key``, a link itself and not what it leads to; None: nothing.
+
+    Raises:
+        BadKey: no file can have this name. LocalError: the operating system refuses.
+    """
+    if key.endswith("/"):
+        return None
+    parent, name = folder.locate(key)
+    try:
+        return os.stat(name.encode(), dir_fd=parent.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise translate(exc, f"look at {key!r}") from exc
+
+
+def _give_name(folder: TargetFolder, parent: OpenFolder, temporary: bytes, name: bytes, key: str) -> None:
+    """Rename the complete file; where nothing may be replaced, by a link, which fails if the name is taken."""
+    if folder.replaces:
+        os.rename(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        return
+    try:
+        os.link(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd, follow_symlinks=False)
+    except FileExistsError as exc:
+        raise LocalError(f"{key!r} is at the target already", code="EEXIST") from exc
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        # FAT and its like know no links: the look that came before has to do.
+        os.rename(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        return
+    os.unlink(temporary, dir_fd=parent.fd)
 
 
 def sync_filesystem(fd: int) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
+from typing import cast
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.local.paths import TargetFolder
 from bucket_brigade.local.sources import SourceFolder
 from bucket_brigade.local.targets import sync_filesystem
-from bucket_brigade.model.job import Job
+from bucket_brigade.model.job import Job, Overwrite
 from bucket_brigade.model.job import Operation as OperationName
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.outcome import State
 from bucket_brigade.operations.copy import CopyStage
 from bucket_brigade.operations.delete import DeleteStage, RemoveSourceStage
 from bucket_brigade.operations.download import DownloadStage
+from bucket_brigade.operations.guarded import ConditionalTarget, GuardedFileStage, GuardedStage, IsSame
 from bucket_brigade.operations.port import BatchView, BucketSide, Context, Operation, Stage
 from bucket_brigade.operations.relay import RelayStage
+from bucket_brigade.operations.sameness import never_same, same_file, same_object
 from bucket_brigade.operations.stream import StreamInStage, StreamOutStage
 from bucket_brigade.operations.upload import RemoveFilesStage, UploadStage
+from bucket_brigade.s3.store import Store
 
 
 class StagedOperation:
@@ -57,31 +62,48 @@ def build_operation(context: Context, source: BucketSide | None, target: BucketS
     """
     job = context.job
     leads_to = State.MOVED if job.move else State.DONE
+    guards = job.options.overwrite is not Overwrite.ALWAYS
+    if guards and target is not None:
+        store = cast("Store", ConditionalTarget(target.store, enforced=target.enforces_conditions))
+        target = replace(target, store=store)
     match job.operation:
         case OperationName.UPLOAD if isinstance(job.source, StandardStream):
-            return StagedOperation((StreamInStage(context, _bucket(target)),))
+            stream = StreamInStage(context, _bucket(target))
+            return StagedOperation((_guarded(job, stream, target, never_same),))
         case OperationName.DOWNLOAD if isinstance(job.target, StandardStream):
             return StagedOperation((StreamOutStage(context, _bucket(source)),))
         case OperationName.UPLOAD:
             folder = SourceFolder(local_root(job, job.source), follow_symlinks=job.options.follow_symlinks)
-            upload = UploadStage(context, folder, _bucket(target), leads_to=leads_to)
+            upload = _guarded(
+                job,
+                UploadStage(context, folder, _bucket(target), leads_to=leads_to),
+                target,
+                same_file(folder),
+            )
             return StagedOperation((upload, RemoveFilesStage(folder)) if job.move else (upload,), source=folder)
         case OperationName.DOWNLOAD:
-            place = TargetFolder(local_root(job, job.target))
-            download = DownloadStage(context, _bucket(source), place, leads_to=leads_to)
+            place = TargetFolder(local_root(job, job.target), replaces=job.options.overwrite is not Overwrite.NEVER)
+            download: Stage = DownloadStage(context, _bucket(source), place, leads_to=leads_to)
+            if guards:
+                download = GuardedFileStage(download, place, job)
             return StagedOperation(_then_remove(job, download, source), target=place)
         case OperationName.COPY:
-            return StagedOperation(
-                _then_remove(job, CopyStage(context, _bucket(source), _bucket(target), leads_to=leads_to), source)
-            )
+            copy = CopyStage(context, _bucket(source), _bucket(target), leads_to=leads_to)
+            guarded = _guarded(job, copy, target, same_object(_bucket(source)))
+            return StagedOperation(_then_remove(job, guarded, source))
         case OperationName.RELAY:
-            return StagedOperation(
-                _then_remove(job, RelayStage(context, _bucket(source), _bucket(target), leads_to=leads_to), source)
-            )
+            relay = RelayStage(context, _bucket(source), _bucket(target), leads_to=leads_to)
+            guarded = _guarded(job, relay, target, same_object(_bucket(source)))
+            return StagedOperation(_then_remove(job, guarded, source))
         case OperationName.DELETE:
             return StagedOperation((DeleteStage(_bucket(source)),))
         case OperationName.SET | OperationName.UNARCHIVE:
             raise ConfigError(f"The operation {job.operation} cannot be run yet.", remedy="Use a newer brigade.")
+
+
+def _guarded(job: Job, stage: Stage, target: BucketSide | None, is_same: IsSame) -> Stage:
+    """Return the stage; where the job does not simply replace what is there, one that looks first."""
+    return stage if job.options.overwrite is Overwrite.ALWAYS else GuardedStage(stage, _bucket(target), job, is_same)
 
 
 def _then_remove(job: Job, stage: Stage, source: BucketSide | None) -> tuple[Stage, ...]:

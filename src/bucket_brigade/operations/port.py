@@ -30,11 +30,15 @@ class BatchView:
 
 @dataclass(frozen=True, slots=True)
 class BucketSide:
-    """One side of an operation: a bucket, and the store that gives access to it."""
+    """One side of an operation: a bucket, and the store that gives access to it.
+
+    ``enforces_conditions`` says whether that store honours conditional writes, as its profile knows; None where nobody knows.
+    """
 
     store: Store
     endpoint: str
     bucket: str
+    enforces_conditions: bool | None = None
 
 
 class UploadLedger(Protocol):
