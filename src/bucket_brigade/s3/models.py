@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from botocore.loaders import JSONFileLoader
 
-SERVICES = ("s3", "signin", "sso", "sso-oidc", "sts")
+SERVICES = ("s3", "s3control", "signin", "sso", "sso-oidc", "sts")
 """What a mover of objects talks to: S3, and who gives credentials for it."""
 
 

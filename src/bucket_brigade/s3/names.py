@@ -16,7 +16,7 @@ _ARN = re.compile(
 _ADDRESS = re.compile(r"\A\d+\.\d+\.\d+\.\d+\Z")
 _LOOSE = re.compile(r"\A[A-Za-z0-9._-]{1,255}\Z")
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
-_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3", "-an")
 
 
 def broken_bucket_rules(name: str) -> list[str]:
@@ -30,6 +30,10 @@ def broken_bucket_rules(name: str) -> list[str]:
         (not re.match(r"[a-z0-9]", name), "must begin with a letter or digit"),
         (not re.search(r"[a-z0-9]\Z", name), "must end with a letter or digit"),
         (".." in name, "must not hold two dots in a row"),
+        (
+            bool(re.search(r"\.-|-\.", name)),
+            "must not have a hyphen beside a dot: between dots, it is a part of a host name",
+        ),
         (bool(_ADDRESS.match(name)), "must not look like an IP address"),
         *((name.startswith(prefix), f"must not begin with {prefix}") for prefix in _RESERVED_PREFIXES),
         *((name.endswith(suffix), f"must not end with {suffix}") for suffix in _RESERVED_SUFFIXES),
@@ -54,6 +58,16 @@ def check_bucket_name(name: str, *, strict: bool = True) -> None:
             f"{name[:80]!r} cannot be the name of a bucket: it {'; it '.join(broken)}.",
             remedy="Choose a name of 3 to 63 lower-case letters, digits and hyphens.",
         )
+
+
+def bucket_name_warning(name: str) -> str:
+    """Return what is allowed and still unwise about the name of a new bucket, in a sentence; "" where nothing is."""
+    if "." in name:
+        return (
+            f"{name} has dots: no certificate of the endpoint matches {name} as a part of its host name, so it needs"
+            ' addressing = "path", and has no Transfer Acceleration.'
+        )
+    return ""
 
 
 def check_key(key: str) -> None:

@@ -125,7 +125,7 @@ async def open_client(endpoint: EndpointSettings, *, max_connections: int) -> As
 
     async with contextlib.AsyncExitStack() as stack:
         try:
-            session = _session(endpoint)
+            session = make_session(endpoint)
             if not endpoint.no_sign_request:
                 await require_credentials(session)
             client = await stack.enter_async_context(_unopened_client(session, endpoint, max_connections))
@@ -158,7 +158,8 @@ def _opening_error(exc: Exception, endpoint: EndpointSettings) -> ConfigError:
     return error if isinstance(error, ConfigError) else ConfigError(str(error), remedy="Check the AWS configuration.")
 
 
-def _session(endpoint: EndpointSettings) -> Any:
+def make_session(endpoint: EndpointSettings) -> Any:
+    """Return the aioboto3 session of an endpoint: its credentials, profile and region. Raises ConfigError."""
     import aioboto3
 
     from bucket_brigade.s3.models import read_fewer_models

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bucket_brigade.errors import BadKey, ConfigError
-from bucket_brigade.s3.names import broken_bucket_rules, check_bucket_name, check_key
+from bucket_brigade.s3.names import broken_bucket_rules, bucket_name_warning, check_bucket_name, check_key
 
 
 @pytest.mark.parametrize("name", ["abc", "my-bucket", "a.b.c", "123", "x" * 63, "1.2.3.a"])
@@ -28,6 +28,16 @@ def test_good_names_pass(name: str) -> None:
         ("abc-s3alias", "-s3alias"),
         ("abc--ol-s3", "--ol-s3"),
         ("abc--x-s3", "--x-s3"),
+        ("abc--table-s3", "--table-s3"),
+        ("abc.mrap", ".mrap"),
+        ("abc-123456789012-eu-west-1-an", "-an"),
+        ("amzn-s3-demo-abc", "amzn-s3-demo-"),
+        ("sthree-configurator", "sthree-"),
+        ("a.-b", "hyphen beside a dot"),
+        ("a-.b", "hyphen beside a dot"),
+        ("xn--", "end with a letter"),
+        ("bücket", "lower-case"),
+        ("10.0.0.300", "IP address"),
     ],
 )
 def test_each_broken_rule_is_named(name: str, rule: str) -> None:
@@ -58,3 +68,8 @@ def test_keys_that_cannot_be_are_refused(key: str) -> None:
 
 def test_a_key_of_1024_bytes_passes() -> None:
     check_key("é" * 512)
+
+
+def test_dots_are_allowed_and_warned_of() -> None:
+    assert "certificate" in bucket_name_warning("a.b")
+    assert not bucket_name_warning("a-b")
