@@ -169,7 +169,27 @@ class NotSupported(PermanentError):
 
 
 class NotHonoured(PermanentError):
-    """The endpoint accepted a request and did not do what it asked for: no encryption, no lock. What was written is removed."""
+    """The endpoint accepted a request and did not do what it asked for: no encryption, no lock. What was written is removed.
+
+    Attributes:
+        etag: of what was written, empty where nothing was.
+        version_id: of what was written, None where the bucket keeps no versions.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        status: int = 0,
+        request_id: str = "",
+        remedy: str = "",
+        etag: str = "",
+        version_id: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, status=status, request_id=request_id, remedy=remedy)
+        self.etag = etag
+        self.version_id = version_id
 
 
 class JournalError(BrigadeError):

@@ -36,17 +36,24 @@ def side_endpoint(
 
 def job_endpoints(settings: Settings, job: Job) -> tuple[EndpointSettings | None, EndpointSettings | None]:
     """Return the endpoints of a job's source and target."""
-    return (
-        side_endpoint(settings, job.source, job.source_endpoint),
-        side_endpoint(settings, job.target, job.target_endpoint),
-    )
+    source = side_endpoint(settings, job.source, job.source_endpoint)
+    target = side_endpoint(settings, job.target, job.target_endpoint)
+    if source is None or target is None or source.sse_c_key is None or not same_service(source, target):
+        return source, target
+    # A copy on the server is asked of the target's store, which needs the key of the source too.
+    shared = msgspec.structs.replace(target, copy_source_sse_c_key=source.sse_c_key)
+    return (shared if source == target else source), shared
 
 
 def same_service(one: EndpointSettings | None, other: EndpointSettings | None) -> bool:
     """Return whether a server-side copy can go from one to the other: the same service, seen with the same credentials.
 
-    Regions may differ: S3 copies between its regions by itself.
+    Regions may differ, S3 copies between its regions by itself, and so may the keys of SSE-C.
     """
     if one is None or other is None:
         return False
-    return msgspec.structs.replace(one, name="", region=None) == msgspec.structs.replace(other, name="", region=None)
+    return _service(one) == _service(other)
+
+
+def _service(endpoint: EndpointSettings) -> EndpointSettings:
+    return msgspec.structs.replace(endpoint, name="", region=None, sse_c_key=None, copy_source_sse_c_key=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -25,10 +26,12 @@ from bucket_brigade.errors import (
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import CRC64NVME, crc64nvme, decode_crc, encode_crc
+from bucket_brigade.s3.echo import Echo, not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception
 from bucket_brigade.s3.session import Client
 from bucket_brigade.s3.store import Condition, Pin, Written
-from bucket_brigade.settings.values import EndpointSettings
+from bucket_brigade.settings.customer_keys import key_and_digest
+from bucket_brigade.settings.values import EndpointSettings, Secret
 
 Answer = dict[str, Any]
 
@@ -79,6 +82,14 @@ _PARAMETER_BY_FIELD = {
     "content_language": "ContentLanguage",
     "cache_control": "CacheControl",
     "expires": "Expires",
+    "grant_full_control": "GrantFullControl",
+    "grant_read": "GrantRead",
+    "grant_read_acp": "GrantReadACP",
+    "grant_write_acp": "GrantWriteACP",
+    "sse_kms_context": "SSEKMSEncryptionContext",
+    "website_redirect": "WebsiteRedirectLocation",
+    "lock_mode": "ObjectLockMode",
+    "legal_hold": "ObjectLockLegalHoldStatus",
 }
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -95,6 +106,7 @@ class Caller:
     Attributes:
         operations: the names of those that it makes.
         sends_checksums: CRC64NVME goes with every write; becomes False when the endpoint has refused it (``auto``).
+        customer_key_md5: of the key of SSE-C that goes with every request, as S3 echoes it; else empty.
     """
 
     operations: ClassVar[tuple[str, ...]] = OPERATIONS
@@ -102,6 +114,7 @@ class Caller:
     def __init__(self, client: Client, endpoint: EndpointSettings) -> None:
         self.endpoint = endpoint
         self.sends_checksums = endpoint.checksum != "when_required"
+        self.customer_key_md5 = key_and_digest(endpoint.sse_c_key)[1] if endpoint.sse_c_key is not None else ""
         self._client = client
         self._methods = {name: getattr(client, xform_name(name)) for name in self.operations}
         self._common = {name: _common_parameters(client, endpoint, name) for name in self.operations}
@@ -155,6 +168,20 @@ class Caller:
         if not etag.strip('"'):
             raise self.unproven(operation, params, answer, "without an ETag")
         return Written(etag, answer.get("VersionId"), decode_crc(receipt.get("ChecksumCRC64NVME", "")))
+
+    def demand_echo(
+        self, operation: str, params: dict[str, Any], answer: Answer, attributes: ObjectAttributes, *, etag: str = ""
+    ) -> None:
+        """Raise NotHonoured where an answer does not confirm the encryption that the write asked for."""
+        if attributes.sse is None and attributes.sse_kms_key_id is None and not self.customer_key_md5:
+            return
+        echo = Echo(
+            answer.get("ServerSideEncryption", ""), answer.get("SSEKMSKeyId", ""), answer.get("SSECustomerKeyMD5", "")
+        )
+        lack = unconfirmed(attributes, self.customer_key_md5, echo)
+        if lack:
+            where = self.location(params.get("Bucket", ""), params.get("Key", ""))
+            raise not_honoured(operation, where, lack, etag=etag, version_id=answer.get("VersionId"))
 
     def unproven(self, operation: str, params: dict[str, Any], answer: Answer, lack: str) -> StoreUnavailable:
         """Return the error for a success that proves nothing: no ETag, no upload id, a page that is none of S3's."""
@@ -235,6 +262,10 @@ def _cached_parameters(attributes: ObjectAttributes) -> dict[str, Any]:
             if _UNSENDABLE.search(value):
                 raise PermanentError(f"{field} holds a control character and cannot be sent.", code="BadAttribute")
             params[name] = value
+    if attributes.bucket_key is not None:
+        params["BucketKeyEnabled"] = attributes.bucket_key
+    if attributes.retain_until is not None:
+        params["ObjectLockRetainUntilDate"] = _moment(attributes.retain_until)
     if attributes.metadata is not None:
         params["Metadata"] = _metadata(attributes.metadata)
     if attributes.tagging is not None:
@@ -260,6 +291,15 @@ def encode_tags(tags: tuple[tuple[str, str], ...]) -> str:
     return urlencode(tags)
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        message = f"{text[:40]!r} is no time in ISO 8601."
+        raise PermanentError(message, code="BadAttribute") from exc
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def _metadata(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
     for name, value in pairs:
         if not (name.isascii() and value.isascii()) or _UNSENDABLE.search(name + value):
@@ -279,5 +319,14 @@ def _common_parameters(client: Client, endpoint: EndpointSettings, operation: st
         "ExpectedBucketOwner": endpoint.expected_bucket_owner,
         "ExpectedSourceBucketOwner": endpoint.expected_bucket_owner,
         "RequestPayer": endpoint.request_payer,
+        **_key_parameters("SSECustomer", endpoint.sse_c_key),
+        **_key_parameters("CopySourceSSECustomer", endpoint.copy_source_sse_c_key),
     }
     return {name: value for name, value in wanted.items() if value and name in known}
+
+
+def _key_parameters(prefix: str, secret: Secret | None) -> dict[str, str]:
+    if secret is None:
+        return {}
+    key, digest = key_and_digest(secret)
+    return {f"{prefix}Algorithm": "AES256", f"{prefix}Key": key, f"{prefix}KeyMD5": digest}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bucket_brigade.errors import NotFound, PlanError
+from bucket_brigade.errors import NotFound, NotHonoured, PlanError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.parts import MAX_PARTS
 from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters, condition_parameters
@@ -49,6 +49,11 @@ class MultipartCalls(Caller):
         upload_id: str = answer.get("UploadId", "")
         if not upload_id:
             raise self.unproven("CreateMultipartUpload", params, answer, "without an upload id")
+        try:
+            self.demand_echo("CreateMultipartUpload", params, answer, attributes)
+        except NotHonoured:
+            await self.abort_multipart_upload(bucket, key, upload_id)
+            raise
         return upload_id
 
     async def upload_part(

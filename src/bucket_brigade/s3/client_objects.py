@@ -78,7 +78,9 @@ class ObjectCalls(Caller):
         if crc64nvme is not None:
             params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("PutObject", params)
-        return self.written("PutObject", params, answer, answer)
+        written = self.written("PutObject", params, answer, answer)
+        self.demand_echo("PutObject", params, answer, attributes, etag=written.etag)
+        return written
 
     async def get_object(
         self, bucket: str, key: str, into: memoryview, *, start: int | None = None, pin: Pin = UNPINNED
@@ -164,7 +166,9 @@ class ObjectCalls(Caller):
             tags = attribute_parameters(attributes or NO_ATTRIBUTES).get("Tagging", "")
             params |= {"TaggingDirective": "REPLACE", "Tagging": tags}
         answer = await self.call("CopyObject", params, pinned=condition is UNCONDITIONAL)
-        return self.written("CopyObject", params, answer, answer.get("CopyObjectResult") or {})
+        written = self.written("CopyObject", params, answer, answer.get("CopyObjectResult") or {})
+        self.demand_echo("CopyObject", params, answer, attributes or NO_ATTRIBUTES, etag=written.etag)
+        return written
 
     async def delete_object(self, bucket: str, key: str, *, version_id: str | None = None, if_match: str = "") -> None:
         """Remove the key, or one version of it."""

@@ -6,6 +6,7 @@ import re
 
 from bucket_brigade.errors import ConnectionLost, SourceChanged, StoreUnavailable, TransferError
 from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.s3.echo import Echo
 from bucket_brigade.s3.errors import error_from_answer
 from bucket_brigade.s3.reading import same_etag
 from bucket_brigade.s3.store import ObjectHead, Pin
@@ -30,7 +31,12 @@ _ATTRIBUTES = {
     b"content-language": "content_language",
     b"cache-control": "cache_control",
     b"expires": "expires",
+    b"x-amz-website-redirect-location": "website_redirect",
+    b"x-amz-object-lock-mode": "lock_mode",
+    b"x-amz-object-lock-retain-until-date": "retain_until",
+    b"x-amz-object-lock-legal-hold": "legal_hold",
 }
+_BUCKET_KEY = b"x-amz-server-side-encryption-bucket-key-enabled"
 _METADATA = b"x-amz-meta-"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _OK, _PARTIAL = 200, 206
@@ -53,8 +59,25 @@ def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHea
         modified_ns=http_date_to_ns(answer.header(b"last-modified")),
         version_id=version_id(answer),
         checksums=_full_checksums(answer) if with_checksums else {},
-        attributes=ObjectAttributes(**given, metadata=tuple(sorted(metadata)) or None),  # type: ignore[arg-type]
+        attributes=ObjectAttributes(
+            **given,  # type: ignore[arg-type]
+            metadata=tuple(sorted(metadata)) or None,
+            bucket_key=True if answer.header(_BUCKET_KEY).lower() == "true" else None,
+        ),
         tag_count=_count(answer.header(b"x-amz-tagging-count")),
+        restore=answer.header(b"x-amz-restore"),
+        archive_status=answer.header(b"x-amz-archive-status"),
+        sse_customer_key_md5=answer.header(b"x-amz-server-side-encryption-customer-key-md5"),
+        missing_metadata=_count(answer.header(b"x-amz-missing-meta")),
+    )
+
+
+def encryption_echo(answer: Answer) -> Echo:
+    """Return what the answer to a write says about encryption."""
+    return Echo(
+        answer.header(b"x-amz-server-side-encryption"),
+        answer.header(b"x-amz-server-side-encryption-aws-kms-key-id"),
+        answer.header(b"x-amz-server-side-encryption-customer-key-md5"),
     )
 
 

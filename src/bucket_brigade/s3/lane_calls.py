@@ -15,11 +15,13 @@ from bucket_brigade.errors import (
     StoreUnavailable,
     TransferError,
 )
+from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.calls import refuses_checksums, source_changed
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.client import ClientStore
+from bucket_brigade.s3.echo import not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception
-from bucket_brigade.s3.lane_answers import refusal, version_id
+from bucket_brigade.s3.lane_answers import encryption_echo, refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
 from bucket_brigade.s3.prepared import quote_key, trimmed
 from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Stamp
@@ -49,6 +51,10 @@ class LaneCalls:
         self._client = client
         self._book = book
         self._get = book.get
+
+    def credentials_changed(self) -> None:
+        """Sign the next requests with the credentials as they are now."""
+        self._book.forget_stamps()
 
     async def _send(
         self,
@@ -134,6 +140,24 @@ class LaneCalls:
             and self._client.endpoint.checksum == "auto"
             and refuses_checksums(error)
         )
+
+    def _demand_echo(
+        self, operation: str, bucket: str, key: str, answer: Answer, attributes: ObjectAttributes, *, etag: str = ""
+    ) -> None:
+        """Raise NotHonoured where an answer does not confirm the encryption that the write asked for."""
+        md5 = self._client.customer_key_md5
+        if attributes.sse is None and attributes.sse_kms_key_id is None and not md5:
+            return
+        lack = unconfirmed(attributes, md5, encryption_echo(answer))
+        if lack:
+            raise not_honoured(
+                operation,
+                self._where(bucket, key),
+                lack,
+                etag=etag,
+                version_id=version_id(answer),
+                request_id=answer.header(b"x-amz-request-id"),
+            )
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

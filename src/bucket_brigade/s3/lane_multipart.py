@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bucket_brigade.errors import NotFound
+from bucket_brigade.errors import NotFound, NotHonoured
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import encode_crc
 from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls
@@ -58,6 +58,11 @@ class MultipartLane(LaneCalls):
         upload_id = self._document("CreateMultipartUpload", bucket, key, answer).get("UploadId")
         if not upload_id:
             raise self._unproven("CreateMultipartUpload", bucket, key, answer, "without an upload id")
+        try:
+            self._demand_echo("CreateMultipartUpload", bucket, key, answer, attributes)
+        except NotHonoured:
+            await self.abort_multipart_upload(bucket, key, upload_id)
+            raise
         return upload_id
 
     async def upload_part(

@@ -77,6 +77,10 @@ def head_from_answer(answer: dict[str, Any], size: int, *, with_checksums: bool)
         checksums=_full_checksums(answer) if with_checksums else {},
         attributes=_attributes(answer),
         tag_count=int(answer.get("TagCount") or 0),
+        restore=answer.get("Restore", ""),
+        archive_status=answer.get("ArchiveStatus", ""),
+        sse_customer_key_md5=answer.get("SSECustomerKeyMD5", ""),
+        missing_metadata=int(answer.get("MissingMeta") or 0),
     )
 
 
@@ -100,7 +104,18 @@ def _attributes(answer: dict[str, Any]) -> ObjectAttributes:
         cache_control=answer.get("CacheControl"),
         expires=answer.get("ExpiresString"),
         metadata=tuple(sorted((name.lower(), value) for name, value in metadata.items())) or None,
+        bucket_key=True if answer.get("BucketKeyEnabled") else None,
+        website_redirect=answer.get("WebsiteRedirectLocation"),
+        lock_mode=answer.get("ObjectLockMode"),
+        retain_until=_stated(answer, "x-amz-object-lock-retain-until-date"),
+        legal_hold=answer.get("ObjectLockLegalHoldStatus"),
     )
+
+
+def _stated(answer: dict[str, Any], header: str) -> str | None:
+    """Return a header as it came: what botocore makes of a time is not what the store said."""
+    stated: str | None = answer["ResponseMetadata"]["HTTPHeaders"].get(header)
+    return stated
 
 
 def nanoseconds(moment: datetime | None) -> int:

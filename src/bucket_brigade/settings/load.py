@@ -14,6 +14,7 @@ from bucket_brigade.model.job import EndpointOverrides, TransferOptions
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
 from bucket_brigade.settings import schema
 from bucket_brigade.settings.addresses import is_loopback
+from bucket_brigade.settings.customer_keys import key_and_digest, read_key_file
 from bucket_brigade.settings.hints import nearest
 from bucket_brigade.settings.schema import Key, Kind
 from bucket_brigade.settings.sources import Given, from_environment, from_file, from_flags, variable_of_key
@@ -25,8 +26,10 @@ DEFAULT = "default"
 
 Filled = TypeVar("Filled", bound=msgspec.Struct)
 
-_NO_NAME = frozenset({"name"})
-_ENDPOINT_KEYS = {key.name: key for key in schema.keys_of(EndpointSettings, schema.ENDPOINT_RULES, omit=_NO_NAME)}
+_NOT_CONFIGURED = frozenset({"name", "copy_source_sse_c_key"})
+_ENDPOINT_KEYS = {
+    key.name: key for key in schema.keys_of(EndpointSettings, schema.ENDPOINT_RULES, omit=_NOT_CONFIGURED)
+}
 KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
@@ -104,11 +107,14 @@ def with_overrides(endpoint: EndpointSettings, overrides: EndpointOverrides) -> 
         ConfigError: an override that would be refused in the configuration too.
     """
     changes = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
+    key_file = changes.pop("sse_c_key_file", None)
     for name, value in changes.items():
         flag = f"--{name.replace('_', '-')}"
         changes[name] = _read(Given(f"endpoints.{endpoint.name}.{name}", value, f"flag {flag}", os.getcwd()))
     if "profile" in changes:
         changes |= {"access_key_id": None, "secret_access_key": None, "session_token": None}
+    if key_file is not None:
+        changes["sse_c_key"] = read_key_file(key_file)
     changed = msgspec.structs.replace(endpoint, **changes)
     _check_endpoint(changed, "the flags")
     return changed
@@ -241,6 +247,8 @@ def _check_endpoint(endpoint: EndpointSettings, origin: str) -> None:
     if endpoint.session_token is not None and endpoint.access_key_id is None:
         remedy = "Give access_key_id and secret_access_key too."
         raise ConfigError(f"{where} has a session token without the credentials it belongs to", remedy=remedy)
+    if endpoint.sse_c_key is not None:
+        key_and_digest(endpoint.sse_c_key)
     url = endpoint.endpoint_url
     if url and url.startswith("http://") and not endpoint.allow_http:
         host = schema.host_of(url)

@@ -19,6 +19,7 @@ SHORT_VARIABLES: Mapping[str, str] = {
     "BRIGADE_MEMORY": "engine.memory_bytes",
     "BRIGADE_LOG_LEVEL": "log.level",
     "BRIGADE_LOG_FORMAT": "log.format",
+    "BRIGADE_SSE_C_KEY": "endpoints.s3.sse_c_key",
 }
 """Variables that need no double underscore, and the keys they set."""
 

@@ -50,6 +50,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         ca_bundle: a PEM file; None for the system's.
         connect_timeout_s, read_timeout_s: until the connection stands; between two reads or writes that make progress.
         expected_bucket_owner: account id, sent with every request.
+        sse_c_key: of SSE-C, 32 bytes or their base64: every object here is written and read with it.
+        copy_source_sse_c_key: of the source of copies within this endpoint; set by the job, never configured.
     """
 
     name: str = "s3"
@@ -68,6 +70,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     expected_bucket_owner: str | None = None
+    sse_c_key: Secret | None = None
+    copy_source_sse_c_key: Secret | None = None
 
 
 class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -164,5 +164,5 @@ def test_the_example_configuration_shows_every_key(tmp_path: Path) -> None:
     unset = {key for key, origin in origins.items() if origin == "default"}
     endpoint_keys = {key.rpartition(".")[2] for key in unset if key.startswith("endpoints.minio.")}
     assert {key for key in unset if not key.startswith("endpoints.")} == set()
-    # These two are shown at the endpoint "s3".
-    assert endpoint_keys == {"profile", "expected_bucket_owner"}
+    # These are shown at the endpoint "s3".
+    assert endpoint_keys == {"profile", "expected_bucket_owner", "sse_c_key"}
