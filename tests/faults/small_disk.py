@@ -1,4 +1,4 @@
-"""A disk of a megabyte: a tmpfs in a mount namespace of its own, which any process of ours reaches by its path."""
+"""A disk of a megabyte: a tmpfs in a mount namespace of its own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ _HOLD = 'mount -t tmpfs -o size=1m none "$1" && while echo ready && read -r line
 
 
 class SmallDisk:
-    """``path`` is its root: below ``/proc/PID/root``, where the kernel shows the holder's mounts to others."""
+    """A disk that only the processes of its namespace see.
+
+    Attributes:
+        root: its path in the namespace.
+        path: its path from here: below ``/proc/PID/root``, where the kernel shows the holder's mounts to others.
+        enter: the words before a command that runs in the namespace.
+    """
 
     def __init__(self, holder: subprocess.Popen[str], mount_point: Path) -> None:
         self._holder = holder
-        self._mount_point = mount_point
+        self.root = mount_point
         self.path = Path(f"/proc/{holder.pid}/root{mount_point}")
+        self.enter = ("nsenter", "--user", "--mount", "--preserve-credentials", f"--target={holder.pid}")
 
     def remount(self, options: str) -> None:
         """Change it: ``size=64m``, ``ro``, ``rw``."""
-        self._tell(f"mount -o remount,{options} '{self._mount_point}'")
+        self._tell(f"mount -o remount,{options} '{self.root}'")
 
     def fill(self) -> None:
         """Take all the space that is left."""

@@ -1,7 +1,8 @@
-"""Full disks: of the target, of the journal, of catalogs and reports, of standard output. Nothing is lost, all goes on afterwards."""
+"""Full disks: of the target, the journal, catalogs, reports, standard output. All goes on when there is space again."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import shlex
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bucket_brigade.journal.status import read_status
 from bucket_brigade.s3.store import Store
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.integration.buckets import put_all, read_all
@@ -30,6 +30,12 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
+def inside(brigade: Program, disk: SmallDisk) -> Program:
+    """The program where it sees the disk."""
+    return dataclasses.replace(brigade, within=disk.enter)
+
+
+@pytest.fixture
 def brigade(program: Program, rclone: RunningServer) -> Program:
     program.configure({"other": rclone}, checksum="when_required", engine=ONE_PROCESS)
     return program
@@ -41,67 +47,66 @@ def contents(count: int, size: int) -> dict[str, bytes]:
 
 
 async def test_a_full_target_keeps_the_old_files_and_the_job_goes_on_when_there_is_space(
-    brigade: Program, bucket: str, other: Store, disk: SmallDisk
+    inside: Program, bucket: str, other: Store, disk: SmallDisk
 ) -> None:
     objects = {**contents(40, 60_000), "d1/large": random.Random(1).randbytes(6 << 20)}
     await other.create_bucket(bucket)
     await put_all(other, bucket, "", objects)
-    old = {name: b"old" for name in objects}
+    old = dict.fromkeys(objects, b"old")
     make_tree(disk.path / "t", old)
     large = ["--part-size", "5MiB", "--multipart-threshold", "5MiB"]
-    ended = brigade("cp", f"other://{bucket}/", f"{disk.path}/t/", *large, code=INTERRUPTED)
+    ended = inside("cp", f"other://{bucket}/", f"{disk.root}/t/", *large, code=INTERRUPTED)
     assert "No space left on device" in ended.out.decode() + ended.err
     found = read_tree(disk.path / "t")
     assert found.keys() == objects.keys(), "no temporary file is left, no old file is gone"
     assert all(content in (b"old", objects[name]) for name, content in found.items())
-    [job_id] = brigade.job_ids()
-    status = brigade.status(job_id)
+    [job_id] = inside.job_ids()
+    status = inside.status(job_id)
     assert (status["state"], status["counters"]["failed"]) == ("interrupted", 0)
     assert status["counters"]["done"] < sum(found[name] == content for name, content in objects.items()) + 1
     disk.remount("size=64m")
     resume = shlex.split(ended.last_line)
     assert resume[:2] == ["brigade", "resume"]
-    brigade(*resume[1:])
+    inside(*resume[1:])
     assert read_tree(disk.path / "t") == objects
 
 
 async def test_a_full_journal_stops_the_job_before_anything_unrecorded_is_done(
-    brigade: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
+    inside: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
 ) -> None:
     objects = {f"folder-{i % 7}/{'long-name-' * 8}{i:05}": b"%d" % i for i in range(6000)}
     make_tree(tmp_path / "source", objects)
     await other.create_bucket(bucket)
-    words = ("cp", f"{tmp_path}/source/", f"other://{bucket}/", "--state-dir", f"{disk.path}/state")
-    ended = brigade(*words, code=1)
+    words = ("cp", f"{tmp_path}/source/", f"other://{bucket}/", "--state-dir", f"{disk.root}/state")
+    ended = inside(*words, code=1)
     assert "No space is left for the journal" in ended.err
     assert "bug in" not in ended.err
-    [job_id] = [path.parent.name for path in (disk.path / "state/jobs").glob("[!.]*/journal.db")]
-    assert f"brigade resume {job_id} --state-dir {disk.path}/state" in ended.err
+    assert "Traceback" not in ended.err
+    resume = shlex.split(ended.last_line)
     stored = await read_all(other, bucket)
-    status = await read_status(f"{disk.path}/state/jobs/{job_id}")
-    assert 0 < status.counters.planned < len(objects)
-    assert stored.items() <= objects.items()
-    assert len(stored) <= status.counters.planned, "only what is journaled was touched"
-    assert status.counters.done <= len(stored)
     disk.remount("size=64m")
-    brigade("resume", job_id, "--state-dir", f"{disk.path}/state")
+    counters = inside("status", resume[2], "--state-dir", f"{disk.root}/state", "--json").document["counters"]
+    assert 0 < counters["planned"] < len(objects)
+    assert stored.items() <= objects.items()
+    assert counters["done"] <= len(stored) <= counters["planned"], "only what is journaled was touched"
+    inside(*resume[1:])
     assert await read_all(other, bucket) == objects
 
 
 async def test_a_journal_that_cannot_even_be_made_has_no_effect(
-    brigade: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
+    inside: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
 ) -> None:
     make_tree(tmp_path / "source", contents(5, 100))
     await other.create_bucket(bucket)
     disk.fill()
-    ended = brigade("cp", f"{tmp_path}/source/", f"other://{bucket}/", "--state-dir", f"{disk.path}/state", code=1)
+    ended = inside("cp", f"{tmp_path}/source/", f"other://{bucket}/", "--state-dir", f"{disk.root}/state", code=1)
     assert "pace" in ended.err
     assert "bug in" not in ended.err
     assert await read_all(other, bucket) == {}
 
 
 async def test_a_catalog_that_finds_no_space_leaves_a_job_that_goes_on(
-    brigade: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
+    inside: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
 ) -> None:
     objects = contents(30, 100)
     make_tree(tmp_path / "source", objects)
@@ -109,40 +114,40 @@ async def test_a_catalog_that_finds_no_space_leaves_a_job_that_goes_on(
     catalog = disk.path / "catalog.gz"
     catalog.write_bytes(b"the old one")
     disk.fill()
-    layout = ["--layout", "hashed", "--catalog", str(catalog)]
-    ended = brigade("cp", f"{tmp_path}/source/", f"other://{bucket}/", *layout, code=3)
+    layout = ["--layout", "hashed", "--catalog", f"{disk.root}/catalog.gz"]
+    ended = inside("cp", f"{tmp_path}/source/", f"other://{bucket}/", *layout, code=3)
     assert "No space left on device" in ended.err
     assert "bug in" not in ended.err
-    [job_id] = brigade.job_ids()
-    assert f"brigade resume {job_id}" in ended.err
-    assert brigade.status(job_id)["state"] == "interrupted"
+    [job_id] = inside.job_ids()
+    assert ended.last_line == f"brigade resume {job_id}"
+    assert inside.status(job_id)["state"] == "interrupted"
     assert sorted(os.listdir(disk.path)) == ["catalog.gz", "filler"]
     assert catalog.read_bytes() == b"the old one"
     disk.make_space()
-    brigade("resume", job_id)
-    brigade("cp", f"other://{bucket}/", f"{tmp_path}/back/", "--catalog", str(catalog))
+    inside("resume", job_id)
+    inside("cp", f"other://{bucket}/", f"{tmp_path}/back/", "--catalog", f"{disk.root}/catalog.gz")
     assert read_tree(tmp_path / "back") == objects
 
 
 async def test_a_report_that_finds_no_space_is_told_and_is_no_bug(
-    brigade: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
+    inside: Program, bucket: str, other: Store, disk: SmallDisk, tmp_path: Path
 ) -> None:
     make_tree(tmp_path / "source", contents(5, 100))
     await other.create_bucket(bucket)
-    state = ["--state-dir", f"{disk.path}/state"]
-    brigade("cp", f"{tmp_path}/source/", f"other://{bucket}/", *state)
+    state = ["--state-dir", f"{disk.root}/state"]
+    inside("cp", f"{tmp_path}/source/", f"other://{bucket}/", *state)
     [job_id] = os.listdir(disk.path / "state/jobs")
     disk.fill()
-    ended = brigade("report", job_id, *state, code=None)
+    ended = inside("report", job_id, *state, code=None)
     assert ended.code not in (0, INTERRUPTED)
     assert "bug in" not in ended.err
     disk.make_space()
-    brigade("report", job_id, *state)
+    inside("report", job_id, *state)
 
 
 @pytest.mark.parametrize(
     "words",
-    [("cat", "URL"), ("cp", "URL", "-"), ("ls", "BUCKET"), ("status", "--json", "JOB"), ("jobs",)],
+    [("cat", "URL"), ("cp", "URL", "-"), ("ls", "BUCKET"), ("status", "--json", "JOB")],
     ids=lambda words: words[0],
 )
 async def test_a_full_disk_behind_standard_output_is_told_and_is_no_bug(

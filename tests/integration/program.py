@@ -40,9 +40,10 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """``brigade`` of one test, in a folder of its own."""
+    """``brigade`` of one test, in a folder of its own; ``within`` are words before the command, such as ``nsenter``'s."""
 
     folder: Path
+    within: tuple[str, ...] = ()
 
     @property
     def config(self) -> Path:
@@ -81,7 +82,7 @@ class Program:
     def __call__(self, *words: str, code: int | None = 0, stdin: bytes = b"", timeout_s: float = 90.0) -> Ended:
         """Run it to its end and expect the exit code (None: any)."""
         done = subprocess.run(
-            [*BRIGADE, *words],
+            [*self.within, *BRIGADE, *words],
             input=stdin,
             env=self.environment,
             cwd=self.folder,
@@ -97,7 +98,7 @@ class Program:
         """Start it in a process group of its own; what it says is added to ``log``."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*BRIGADE, *words],
+                [*self.within, *BRIGADE, *words],
                 env=self.environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

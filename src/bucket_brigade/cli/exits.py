@@ -1,11 +1,12 @@
 """The one place where an error becomes a message and an exit code.
 
-0 all done · 1 a bug, or a damaged journal · 2 wrong input, nothing changed · 3 some objects failed · 130 interrupted, resumable ·
-141 the reader of our output went away, as with any command in a pipe.
+0 all done · 1 a bug, a damaged journal, or an output that cannot be written · 2 wrong input, nothing changed ·
+3 some objects failed · 130 interrupted, resumable · 141 the reader of our output went away, as with any command in a pipe.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -22,6 +23,20 @@ USAGE = 2
 SOME_FAILED = 3
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_REFUSALS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
+)
+"""What the machine, and no bug of ours, is to blame for."""
 ISSUES_URL = "https://github.com/bucket-brigade/bucket-brigade/issues"
 
 
@@ -47,6 +62,11 @@ def report_error(error: BaseException, arguments: list[str]) -> int:
             return error.exit_code
         case BrokenPipeError():
             return reader_is_gone()
+        case OSError() if error.errno in _REFUSALS:
+            _print(
+                f"the system refused: {error}", "Give it what it lacks (space, permission, descriptors), and try again."
+            )
+            return BUG
         case _:
             return _report_bug(error, arguments)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from bucket_brigade.cli.exits import INTERRUPTED
 from bucket_brigade.cli.invocation import Output
 from bucket_brigade.cli.output import write_json
-from bucket_brigade.errors import ConfigError
+from bucket_brigade.errors import BrigadeError, ConfigError
 from bucket_brigade.jobs.brigade import Brigade, JobRun, Report
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.model.job import JobState
@@ -101,8 +101,14 @@ async def _run(
             _say_on_stderr(command)
         return code
     interrupts.watch(run)
-    with _sinks(run, output):
-        report = await run.wait()
+    try:
+        with _sinks(run, output):
+            report = await run.wait()
+    except ConfigError:
+        raise
+    except BrigadeError as error:  # the job was interrupted by it, and waits to be resumed
+        error.remedy = f"{error.remedy}\n{resume_command(job_id)}".strip()
+        raise
     return await finish(brigade, report, output, resume_command)
 
 

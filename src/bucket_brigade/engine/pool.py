@@ -112,6 +112,8 @@ class WorkerPool:
             except asyncio.CancelledError:
                 self._local_run.cancel()
                 await asyncio.wait([self._local_run])
+                if not self._local_run.cancelled():
+                    self._local_run.exception()  # looked at: it met what ended the run, and is not to be told on stderr
                 raise
             if not self._local_run.cancelled():
                 self._local_run.result()

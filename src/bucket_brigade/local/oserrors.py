@@ -21,12 +21,12 @@ def translate(error: OSError, action: str) -> TransferError:
 
     A missing file is NotFound, no space (or quota) left is DiskFull, all else LocalError.
     """
-    message = f"cannot {action}: {error.strerror or error}"
+    message = f"cannot {action}: {error.strerror or error}."
     code = errno_name(error)
     if error.errno == errno.ENOENT:
         return NotFound(message, code=code)
     if error.errno in _FULL:
-        return DiskFull(message, code=code, remedy="make space on the target disk, then resume the job")
+        return DiskFull(message, code=code, remedy="Make space there, then resume the job.")
     return LocalError(message, code=code)
 
 

@@ -197,7 +197,7 @@ def test_an_unreadable_file_is_a_local_error(tree: Path) -> None:
     (tree / "locked").chmod(0o600 if os.geteuid() == 0 else 0)
     # root may read everything: the attempt is made as nobody then
     attempt = subprocess.run([sys.executable, "-c", UNPRIVILEGED_READ, str(tree)], capture_output=True, text=True)
-    assert attempt.stdout == "EACCES cannot open 'locked': Permission denied\n", attempt.stderr
+    assert attempt.stdout == "EACCES cannot open 'locked': Permission denied.\n", attempt.stderr
 
 
 def test_a_missing_source_folder_is_not_found(tmp_path: Path) -> None:
