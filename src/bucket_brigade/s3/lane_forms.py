@@ -176,6 +176,11 @@ class FormBook:
             rows=_rows(captured, recipe),
         )
 
+    def forget_stamps(self) -> None:
+        """Sign the next requests with the credentials as they are now."""
+        for signer in self._signers.values():
+            signer.forget()
+
     async def _identity(self) -> Identity | None:
         if self._credentials is None:
             return None

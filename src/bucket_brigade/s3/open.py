@@ -11,6 +11,7 @@ import structlog
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT
+from bucket_brigade.s3.renewal import Renewal, is_renewable
 from bucket_brigade.s3.retry import OnRetry
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.session import Client, open_client
@@ -49,7 +50,17 @@ async def open_store(
         store: Store = client_store
         if engine.lane != "off":
             store = await _prefer_lane(stack, endpoint, client, client_store, connections, insist=engine.lane == "on")
-        yield RetryingStore(store, engine.retry, governor or open_governor(engine), on_retry)
+        governor = governor or open_governor(engine)
+        yield RetryingStore(store, engine.retry, governor, on_retry, _renewal_of(client, store))
+
+
+def _renewal_of(client: Client, store: Store) -> Renewal | None:
+    from bucket_brigade.s3.lane import LaneStore, credentials_of
+
+    credentials = credentials_of(client)
+    if not is_renewable(credentials):
+        return None
+    return Renewal(credentials, store.credentials_changed if isinstance(store, LaneStore) else lambda: None)
 
 
 async def _prefer_lane(

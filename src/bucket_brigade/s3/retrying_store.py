@@ -8,9 +8,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from bucket_brigade.errors import (
+    AccessDenied,
+    ChecksumMismatch,
+    CredentialsExpired,
     NotFound,
     PermanentError,
     PreconditionFailed,
@@ -22,6 +27,8 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.codes import BY_CODE
 from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.listing import iterate_uploads
+from bucket_brigade.s3.renewal import Renewal
 from bucket_brigade.s3.retry import OnRetry, Retrier
 from bucket_brigade.s3.store import (
     UNCONDITIONAL,
@@ -54,6 +61,18 @@ _TRANSIENT_CODES = frozenset(code for code, (kind, _) in BY_CODE.items() if issu
 }
 
 
+T = TypeVar("T")
+
+RENEWALS = 3
+"""So often may the credentials be renewed for one request: it may have been signed before somebody else's renewal."""
+CLOCK_STEP_S = 2.0
+"""Endpoints date uploads by whole seconds."""
+
+
+class _DamagedOnTheWay(StoreUnavailable):
+    """The endpoint received other bytes than were sent, and said so."""
+
+
 class RetryingStore:
     """A ``Store`` around another one; the contracts are the port's.
 
@@ -63,17 +82,52 @@ class RetryingStore:
     """
 
     def __init__(
-        self, inner: Store, policy: RetrySettings, governor: Governor, on_retry: OnRetry | None = None
+        self,
+        inner: Store,
+        policy: RetrySettings,
+        governor: Governor,
+        on_retry: OnRetry | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         self.inner = inner
         self.governor = governor
         self._retrier = Retrier(policy, governor, on_retry)
-        self._run = self._retrier.run
+        self._renewal = renewal
+        self._run = self._retrier.run if renewal is None else self._run_renewing
 
     @property
     def retries(self) -> int:
         """Attempts beyond the first, over all calls so far."""
         return self._retrier.retries
+
+    async def _run_renewing(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+        """Run a request; where the endpoint calls the credentials expired, renew them. That costs none of its attempts."""
+        assert self._renewal is not None  # noqa: S101 - narrows the type
+        for _ in range(RENEWALS):
+            sent_at = time.monotonic()
+            try:
+                return await self._retrier.run(request, *args, **options)
+            except CredentialsExpired:
+                if not await self._renewal.renew(sent_at):
+                    raise
+        return await self._retrier.run(request, *args, **options)
+
+    async def _run_resending(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+        """Run a request that has a body; one that the endpoint received damaged is sent again, as after a lost connection."""
+
+        async def attempt() -> T:
+            try:
+                return await request(*args, **options)
+            except ChecksumMismatch as error:
+                raise _DamagedOnTheWay(str(error), code=error.code, status=error.status) from error
+
+        try:
+            return await self._run(attempt)
+        except _DamagedOnTheWay as damaged:
+            mismatch = damaged.__cause__
+            assert isinstance(mismatch, ChecksumMismatch)  # noqa: S101 - narrows the type
+            mismatch.attempts = damaged.attempts
+            raise mismatch from None
 
     async def put_object(
         self,
@@ -90,7 +144,9 @@ class RetryingStore:
         A condition that is false after a first attempt whose answer was lost may be false because of that one: HEAD decides.
         """
         if condition is UNCONDITIONAL:
-            return await self._run(self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme)
+            return await self._run_resending(
+                self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme
+            )
 
         async def attempt() -> Written:
             return await self.inner.put_object(
@@ -193,9 +249,12 @@ class RetryingStore:
 
         try:
             await self._run(attempt)
-        except TransientError:
-            if not left:
+        except (TransientError, AccessDenied) as error:
+            # Of keys that an earlier answer told of, a later refusal says nothing; those left over failed with it.
+            if not left or isinstance(error, CredentialsExpired):
                 raise
+            if isinstance(error, AccessDenied):
+                left = dict.fromkeys(left, DeleteError(error.code, str(error)))
         return failed | left
 
     async def get_object_tags(
@@ -246,16 +305,42 @@ class RetryingStore:
     async def create_multipart_upload(
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
     ) -> str:
-        """Return the id of a new upload. A lost answer leaves one behind, which the sweep at the job's end finds."""
-        return await self._run(
-            self.inner.create_multipart_upload, bucket, key, attributes=attributes, checksum=checksum
-        )
+        """Return the id of a new upload. What an attempt whose answer was lost may have created is looked for, and aborted."""
+        began, lost = time.monotonic(), False
+
+        async def attempt() -> str:
+            nonlocal lost
+            try:
+                return await self.inner.create_multipart_upload(bucket, key, attributes=attributes, checksum=checksum)
+            except TransientError as error:
+                lost = lost or not isinstance(error, Throttled)
+                raise
+
+        upload_id = await self._run(attempt)
+        if lost:
+            await self._abort_twins(bucket, key, upload_id, within_s=time.monotonic() - began)
+        return upload_id
+
+    async def _abort_twins(self, bucket: str, key: str, upload_id: str, *, within_s: float) -> None:
+        """Abort the uploads of this key that began just before this one: by the endpoint's clock, which alone dates them."""
+        uploads = [
+            upload async for page in iterate_uploads(self, bucket, prefix=key) for upload in page if upload.key == key
+        ]
+        begun_ns = next((upload.initiated_ns for upload in uploads if upload.upload_id == upload_id), None)
+        if begun_ns is None:
+            return
+        earliest_ns = begun_ns - int((within_s + CLOCK_STEP_S) * 1e9)
+        for upload in uploads:
+            if upload.upload_id != upload_id and earliest_ns <= upload.initiated_ns <= begun_ns:
+                await self.abort_multipart_upload(bucket, key, upload.upload_id)
 
     async def upload_part(
         self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
     ) -> Written:
         """Write one part; written again it replaces itself."""
-        return await self._run(self.inner.upload_part, bucket, key, upload_id, number, body, crc64nvme=crc64nvme)
+        return await self._run_resending(
+            self.inner.upload_part, bucket, key, upload_id, number, body, crc64nvme=crc64nvme
+        )
 
     async def upload_part_copy(
         self,

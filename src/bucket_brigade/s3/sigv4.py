@@ -92,6 +92,10 @@ class Signer:
             return self._stamp
         return None
 
+    def forget(self) -> None:
+        """Forget the stamp: the credentials are other ones now."""
+        self._second = -1.0
+
     async def renew(self) -> Stamp:
         """Return the stamp of this second, with credentials that have not expired.
 
