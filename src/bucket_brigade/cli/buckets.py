@@ -55,7 +55,7 @@ def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool
         confirm(f"delete {location} and the bucket itself, with all versions")
 
     async def remove(brigade: Brigade) -> int:
-        from bucket_brigade.cli.emptying import empty_bucket
+        from bucket_brigade.jobs.emptying import empty_bucket
 
         store = await open_store(brigade, location, flags)
         deleted = 0

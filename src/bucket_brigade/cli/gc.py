@@ -15,13 +15,13 @@ from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.text import printable
-from bucket_brigade.cli.uploads import uploads_in_progress
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.store import OpenUpload, Store
+from bucket_brigade.s3.uploads import uploads_in_progress
 from bucket_brigade.settings.units import format_duration, format_time, parse_duration
 
 _OVER = (JobState.DONE, JobState.DONE_WITH_FAILURES, JobState.CANCELLED)

@@ -14,11 +14,18 @@ from typing import Any, Self
 
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.errors import ConfigError, JournalError, TransferError
+from bucket_brigade.jobs.bucket_calls import BucketCalls
 from bucket_brigade.jobs.build import build_job
 from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_catalog
 from bucket_brigade.jobs.dry_run import DryRunSink
 from bucket_brigade.jobs.folders import find_job_folder, jobs_dir
-from bucket_brigade.jobs.preflight import check_source, check_target, look_at
+from bucket_brigade.jobs.preflight import (
+    check_access_control,
+    check_source,
+    check_target,
+    look_at,
+    sets_access_control,
+)
 from bucket_brigade.jobs.report import write_failures, write_objects, write_report
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.run import JobRun, Report
@@ -29,7 +36,7 @@ from bucket_brigade.journal.port import JobStatus, Journal
 from bucket_brigade.journal.sqlite import create_journal, open_journal
 from bucket_brigade.journal.status import list_jobs, read_status
 from bucket_brigade.local.temporaries import job_tag, remove_stale_temporaries
-from bucket_brigade.model.job import EndpointOverrides, Job, JobState, LayoutName
+from bucket_brigade.model.job import EndpointOverrides, Job, JobState, LayoutName, Operation
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.build import build_planner
@@ -48,7 +55,7 @@ CANCEL_TIMEOUT_S = 60.0
 _ENDED = frozenset({JobState.DONE, JobState.CANCELLED})
 
 
-class Brigade:
+class Brigade(BucketCalls):
     """Runs durable jobs, and opens stores.
 
     ::
@@ -60,6 +67,7 @@ class Brigade:
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Take the settings in force; None reads the configuration file and the environment."""
+        super().__init__()
         self.settings = settings or load_settings(environ=os.environ).settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: dict[EndpointSettings, RetryingStore] = {}
@@ -262,9 +270,12 @@ class Brigade:
 
     async def _look_first(self, job: Job) -> SourceEntry | None:
         """Ask the stores what can be asked before anything is changed; return the entry of a job of one object."""
-        _, target = job_endpoints(self.settings, job)
+        source, target = job_endpoints(self.settings, job)
         if target is not None:
             await check_target(job, await self._store_of(target))
+        written = target or (source if job.operation is Operation.SET else None)
+        if written is not None and sets_access_control(job.options.attributes):
+            await check_access_control(job, await self._control_of(written))
         single = await self._single(job)
         store = await self._source_store(job)
         if single is None and store is not None and job.manifest is None and job.read_catalog is None:

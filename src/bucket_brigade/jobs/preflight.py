@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
 
 from bucket_brigade.errors import AccessDenied, ConfigError, NotFound, TransferError
-from bucket_brigade.model.job import Job
+from bucket_brigade.model.acl import public_access
+from bucket_brigade.model.job import Job, ObjectAttributes
 from bucket_brigade.model.location import LocalPath, S3Location
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.sources import SourceEntry
+from bucket_brigade.s3.bucket_values import PublicAccessBlock, public_acl_refusals
 from bucket_brigade.s3.store import Pin, Store
+
+if TYPE_CHECKING:
+    from bucket_brigade.s3.buckets import BucketControl
+
+Known = TypeVar("Known")
 
 REFUSED_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
 )
+
+
+_OWNER_ONLY = frozenset({"private", "bucket-owner-read", "bucket-owner-full-control"})
+"""Canned lists that a bucket with access control lists disabled takes all the same."""
 
 
 async def check_source(job: Job, store: Store) -> None:
@@ -55,6 +68,62 @@ async def _check_credentials(target: S3Location, store: Store) -> None:
             raise explained(error, target.endpoint, target.bucket) from error
 
 
+async def check_access_control(job: Job, control: BucketControl) -> None:
+    """Make sure that the access control list of a job would be taken, and mean what it says, before any object meets it.
+
+    What may not be read is no reason to refuse.
+
+    Raises:
+        ConfigError: the bucket or its account blocks public access, or access control lists are disabled.
+    """
+    attributes, target = job.options.attributes, job.target or job.source
+    if not (isinstance(target, S3Location) and sets_access_control(attributes)):
+        return
+    ownership = await _known(control.ownership(target.bucket))
+    blocks = account = None
+    public = public_access(attributes) is not None
+    if public:
+        blocks = await _known(control.public_access_block(target.bucket))
+        account = await _known(account_block_of(control))
+    reasons = public_acl_refusals(ownership, blocks, account)
+    if reasons:
+        raise ConfigError(
+            f"{target.endpoint}://{target.bucket}: {'; '.join(reasons)}",
+            remedy="Leave the access control list out and grant access by a bucket policy; "
+            f"`brigade doctor {target.endpoint}://{target.bucket}/` shows what else would have to change.",
+        )
+
+
+def sets_access_control(attributes: ObjectAttributes) -> bool:
+    """Tell whether attributes give an access control list that a bucket may refuse: more than its owner alone is in it."""
+    grants = (
+        attributes.grant_full_control,
+        attributes.grant_read,
+        attributes.grant_read_acp,
+        attributes.grant_write_acp,
+    )
+    return (attributes.acl is not None and attributes.acl not in _OWNER_ONLY) or any(
+        grant is not None for grant in grants
+    )
+
+
+async def account_block_of(control: BucketControl) -> PublicAccessBlock | None:
+    """Return Block Public Access of the caller's account; None where the endpoint is not AWS, which alone has it."""
+    from bucket_brigade.s3.identity import account_public_access_block, caller_identity, is_aws
+
+    if not is_aws(control.endpoint_url):
+        return None
+    identity = await caller_identity(control.endpoint, control.endpoint_url)
+    return await account_public_access_block(control.endpoint, identity.account)
+
+
+async def _known(reading: Awaitable[Known]) -> Known | None:
+    try:
+        return await reading
+    except TransferError:
+        return None
+
+
 async def look_at(job: Job, store: Store | None) -> SourceEntry:
     """Return the one entry of a job that moves a single file or object.
 
@@ -87,6 +156,7 @@ def explained(error: TransferError, endpoint: str, bucket: str, key: str = "") -
             f"the bucket {endpoint}://{bucket} does not exist",
             remedy=f"Create it with `brigade mb {endpoint}://{bucket}`, or check the endpoint.",
         )
-    return ConfigError(
-        f"{where}: {error}", remedy=error.remedy or "Check the credentials, the region and the endpoint."
-    )
+    remedy = error.remedy or "Check the credentials, the region and the endpoint."
+    if isinstance(error, AccessDenied) or error.code in REFUSED_CREDENTIALS:
+        remedy += f" `brigade doctor {endpoint}://{bucket}/` finds out what is wrong."
+    return ConfigError(f"{where}: {error}", remedy=remedy)

@@ -10,13 +10,13 @@ from tests.fakes.memory_store import MemoryStore
 from tests.unit.cli.fake_run import JOB
 
 from bucket_brigade.cli.cat import parse_range, write_object
-from bucket_brigade.cli.emptying import empty_bucket
 from bucket_brigade.cli.gc import may_need, sweep
 from bucket_brigade.cli.lookup import compute
 from bucket_brigade.cli.ls import _show_logical, _show_stored
 from bucket_brigade.cli.ls_lines import Listing
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.errors import ChecksumMismatch, ConfigError, JobFailed, NotFound, PlanError
+from bucket_brigade.jobs.emptying import empty_bucket
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState
 from bucket_brigade.model.location import S3Location

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-from bucket_brigade.cli.uploads import uploads_in_progress
 from bucket_brigade.errors import BrigadeError, JobFailed, NotSupported, PermanentError
 from bucket_brigade.s3.listing import iterate_objects, iterate_versions
 from bucket_brigade.s3.store import DeleteKey, Store
+from bucket_brigade.s3.uploads import uploads_in_progress
 
 _IN_FLIGHT = 8
 _BATCH = 1000

@@ -1,0 +1,122 @@
+"""The facade's calls on buckets: create, remove, look at, change."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from typing import TYPE_CHECKING
+
+from bucket_brigade.errors import ConfigError, JobFailed, PermanentError, TransferError
+from bucket_brigade.jobs.emptying import empty_bucket
+from bucket_brigade.jobs.sides import endpoint_of
+from bucket_brigade.model.job import EndpointOverrides
+from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.bucket_values import NO_CHANGES, BucketChanges, BucketInfo
+from bucket_brigade.s3.names import check_bucket_name
+from bucket_brigade.s3.store import Store
+from bucket_brigade.settings.locations import parse_location
+from bucket_brigade.settings.values import EndpointSettings, Settings
+
+if TYPE_CHECKING:
+    from bucket_brigade.s3.buckets import BucketControl
+
+
+class BucketCalls(abc.ABC):
+    """What ``Brigade`` can do with whole buckets. Buckets are named as everywhere: ``s3://bucket``."""
+
+    settings: Settings
+    _stack: contextlib.AsyncExitStack
+
+    def __init__(self) -> None:
+        self._controls: dict[EndpointSettings, BucketControl] = {}
+
+    @abc.abstractmethod
+    async def store(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> Store:
+        """Return the store of a configured endpoint."""
+
+    async def create_bucket(
+        self,
+        bucket: str,
+        *,
+        region: str | None = None,
+        object_lock: bool = False,
+        changes: BucketChanges = NO_CHANGES,
+        overrides: EndpointOverrides | None = None,
+    ) -> None:
+        """Create a bucket and configure it.
+
+        Args:
+            bucket: such as ``s3://bucket``.
+            region: None takes the endpoint's.
+            object_lock: can only be switched on here; versioning comes with it.
+            changes: what is set at once; the rest is the store's default, which at AWS is private.
+            overrides: as the flags of the command.
+
+        Raises:
+            ConfigError: the name breaks a rule of S3, which the message names. Nothing was asked of the endpoint.
+            TransferError: the endpoint refuses to create it.
+            JobFailed: it is created, and a setting was refused; the message names it.
+        """
+        location = self._bucket(bucket)
+        check_bucket_name(location.bucket)
+        control = await self.control(location.endpoint, overrides)
+        await control.create(location.bucket, region=region, ownership=changes.ownership, object_lock=object_lock)
+        try:
+            await control.change(location.bucket, changes)
+        except TransferError as error:
+            notes = " ".join(getattr(error, "__notes__", ()))
+            raise JobFailed(
+                f"{bucket} is created, but not as asked: {notes}. {error}",
+                remedy=f"Set it with `brigade bucket set {bucket}`, or remove the bucket with `brigade rb {bucket}`.",
+            ) from error
+
+    async def delete_bucket(
+        self, bucket: str, *, force: bool = False, overrides: EndpointOverrides | None = None
+    ) -> int:
+        """Remove a bucket; with ``force`` also one that is not empty. Return how many objects, versions and markers went.
+
+        Raises:
+            ConfigError: it is not empty.
+            JobFailed: with ``force``, something in it could not be deleted.
+        """
+        location = self._bucket(bucket)
+        store = await self.store(location.endpoint, overrides)
+        deleted = await empty_bucket(store, location.bucket) if force else 0
+        try:
+            await store.delete_bucket(location.bucket)
+        except PermanentError as error:
+            if error.code != "BucketNotEmpty":
+                raise
+            remedy = "Something wrote into it meanwhile; try again." if force else "--force deletes what is in it."
+            raise ConfigError(f"{location.bucket} is not empty", remedy=remedy) from error
+        return deleted
+
+    async def bucket_info(self, bucket: str, *, overrides: EndpointOverrides | None = None) -> BucketInfo:
+        """Return how a bucket is configured; what may not be read is named in ``unknown``. A missing one is NotFound."""
+        location = self._bucket(bucket)
+        return await (await self.control(location.endpoint, overrides)).info(location.bucket)
+
+    async def change_bucket(
+        self, bucket: str, changes: BucketChanges, *, overrides: EndpointOverrides | None = None
+    ) -> list[str]:
+        """Change how a bucket is configured; return the names of what was changed. Raises as ``BucketControl.change``."""
+        location = self._bucket(bucket)
+        return await (await self.control(location.endpoint, overrides)).change(location.bucket, changes)
+
+    async def control(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> BucketControl:
+        """Return the control port of a configured endpoint; it lives as long as this Brigade."""
+        return await self._control_of(endpoint_of(self.settings, endpoint, overrides))
+
+    async def _control_of(self, endpoint: EndpointSettings) -> BucketControl:
+        from bucket_brigade.s3.buckets import open_bucket_control
+
+        if endpoint not in self._controls:
+            opening = open_bucket_control(endpoint, retry=self.settings.engine.retry)
+            self._controls[endpoint] = await self._stack.enter_async_context(opening)
+        return self._controls[endpoint]
+
+    def _bucket(self, text: str) -> S3Location:
+        location = parse_location(text, endpoints=self.settings.endpoints, role="listing")
+        if not isinstance(location, S3Location) or not location.bucket or location.key or location.pattern:
+            raise ConfigError(f"{text} is not a bucket", remedy="Write it as s3://bucket, without a key.")
+        return location
