@@ -207,12 +207,16 @@ class VersionSelection(msgspec.Struct, frozen=True, kw_only=True):
         as_of_ns: the instant of ``AS_OF``.
         noncurrent_before_ns: only versions that stopped being current before this instant (``--older-than``).
         keep_last: so many of the newest noncurrent versions of each key stay.
+        in_place: of ``AS_OF``: what was current then is written over what is there now, where that is another version.
+        delete_newer: of ``in_place``: what did not exist then is deleted, by a delete marker.
     """
 
     which: VersionsOf = VersionsOf.CURRENT
     as_of_ns: int | None = None
     noncurrent_before_ns: int | None = None
     keep_last: int | None = None
+    in_place: bool = False
+    delete_newer: bool = False
 
 
 CURRENT_VERSIONS = VersionSelection()

@@ -8,9 +8,10 @@ import re
 from collections.abc import AsyncGenerator
 
 from bucket_brigade.errors import ConfigError
-from bucket_brigade.model.job import Job
+from bucket_brigade.model.job import Job, VersionsOf
 from bucket_brigade.model.location import LocalPath, StandardStream
 from bucket_brigade.model.transfer import Refused
+from bucket_brigade.planning.choosers import chooser_for
 from bucket_brigade.planning.filters import NameFilter
 from bucket_brigade.planning.layouts import make_layout
 from bucket_brigade.planning.listed import CatalogSource, ManifestSource
@@ -19,6 +20,7 @@ from bucket_brigade.planning.pinning import PinningSource
 from bucket_brigade.planning.planner import Planner
 from bucket_brigade.planning.sharded import ShardedListingSource
 from bucket_brigade.planning.sources import SingleSource, Slice, Source, SourceEntry, WalkSource
+from bucket_brigade.planning.versions import VersionsSource
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.locations import root_of
 
@@ -68,7 +70,12 @@ def _source(
     if job.manifest is not None:
         source = ManifestSource(job.manifest, location.bucket, base)
         return PinningSource(source, store, location.bucket) if job.move else source
-    listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
+    listing: Source
+    if job.versions.which is VersionsOf.CURRENT:
+        listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
+    else:
+        chooser = chooser_for(job.versions, job.operation)
+        listing = VersionsSource(store, location.bucket, location.key, base=base, chooser=chooser)
     if location.pattern:
         return MatchingSource(listing, literal(location.key[len(base) :]) + location.pattern)
     return listing

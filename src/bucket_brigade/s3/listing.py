@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from bucket_brigade.errors import PlanError
-from bucket_brigade.s3.store import ListedObject, ListedVersion, ListPage, OpenUpload, Store
+from bucket_brigade.s3.store import ListedObject, ListedVersion, ListPage, OpenUpload, Store, VersionPage
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -133,9 +133,21 @@ async def iterate_objects(
 
 async def iterate_versions(store: Store, bucket: str, *, prefix: str = "") -> AsyncGenerator[list[ListedVersion]]:
     """Yield all versions and delete markers below ``prefix``, page by page."""
+    async with contextlib.aclosing(iterate_version_pages(store, bucket, prefix=prefix)) as pages:
+        async for page in pages:
+            yield page.versions
+
+
+async def iterate_version_pages(
+    store: Store, bucket: str, *, prefix: str = "", markers: tuple[str, str] | None = None, page_size: int = 1000
+) -> AsyncGenerator[VersionPage]:
+    """Yield the pages of versions and delete markers below ``prefix`` that follow ``markers``.
+
+    While a page is consumed, the next one is fetched: what its ``next_markers`` name should not be deleted until then.
+    """
     pages = _prefetched(
-        lambda markers: store.list_object_versions(bucket, prefix=prefix, markers=markers),
-        None,
+        lambda after: store.list_object_versions(bucket, prefix=prefix, markers=after, page_size=page_size),
+        markers,
         lambda page: page.next_markers,
         bucket,
     )
@@ -143,7 +155,7 @@ async def iterate_versions(store: Store, bucket: str, *, prefix: str = "") -> As
         async for page in pages:
             for one in page.versions:
                 _check_prefix(bucket, prefix, one.key)
-            yield page.versions
+            yield page
 
 
 async def iterate_uploads(store: Store, bucket: str, *, prefix: str = "") -> AsyncGenerator[list[OpenUpload]]:
