@@ -15,6 +15,8 @@ from bucket_brigade.model.job import Job, Overwrite
 from bucket_brigade.model.job import Operation as OperationName
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.outcome import State
+from bucket_brigade.operations.archives import AwaitRestoredStage, UnarchiveStage, UnarchivingStage
+from bucket_brigade.operations.change import RewriteStage, SetStage, needs_rewriting
 from bucket_brigade.operations.copy import CopyStage
 from bucket_brigade.operations.delete import DeleteStage, RemoveSourceStage
 from bucket_brigade.operations.download import DownloadStage
@@ -61,53 +63,89 @@ def build_operation(context: Context, source: BucketSide | None, target: BucketS
         LocalError: a local folder cannot be opened or created.
     """
     job = context.job
-    leads_to = State.MOVED if job.move else State.DONE
-    guards = job.options.overwrite is not Overwrite.ALWAYS
-    if guards and target is not None:
-        store = cast("Store", ConditionalTarget(target.store, enforced=target.enforces_conditions))
-        target = replace(target, store=store)
     match job.operation:
-        case OperationName.UPLOAD if isinstance(job.source, StandardStream):
-            stream = StreamInStage(context, _bucket(target))
-            return StagedOperation((_guarded(job, stream, target, never_same),))
-        case OperationName.DOWNLOAD if isinstance(job.target, StandardStream):
-            return StagedOperation((StreamOutStage(context, _bucket(source)),))
         case OperationName.UPLOAD:
-            folder = SourceFolder(local_root(job, job.source), follow_symlinks=job.options.follow_symlinks)
-            upload = _guarded(
-                job,
-                UploadStage(context, folder, _bucket(target), leads_to=leads_to),
-                target,
-                same_file(folder),
-            )
-            return StagedOperation((upload, RemoveFilesStage(folder)) if job.move else (upload,), source=folder)
+            return _upload(context, _conditional(job, _bucket(target)))
         case OperationName.DOWNLOAD:
-            place = TargetFolder(local_root(job, job.target), replaces=job.options.overwrite is not Overwrite.NEVER)
-            download: Stage = DownloadStage(context, _bucket(source), place, leads_to=leads_to)
-            if guards:
-                download = GuardedFileStage(download, place, job)
-            return StagedOperation(_then_remove(job, download, source), target=place)
+            return _download(context, _bucket(source))
         case OperationName.COPY:
-            copy = CopyStage(context, _bucket(source), _bucket(target), leads_to=leads_to)
-            guarded = _guarded(job, copy, target, same_object(_bucket(source)))
-            return StagedOperation(_then_remove(job, guarded, source))
+            bucket, target = _bucket(source), _conditional(job, _bucket(target))
+            return _between_buckets(job, CopyStage(context, bucket, target, leads_to=_leads_to(job)), bucket, target)
         case OperationName.RELAY:
-            relay = RelayStage(context, _bucket(source), _bucket(target), leads_to=leads_to)
-            guarded = _guarded(job, relay, target, same_object(_bucket(source)))
-            return StagedOperation(_then_remove(job, guarded, source))
+            bucket, target = _bucket(source), _conditional(job, _bucket(target))
+            return _between_buckets(job, RelayStage(context, bucket, target, leads_to=_leads_to(job)), bucket, target)
         case OperationName.DELETE:
             return StagedOperation((DeleteStage(_bucket(source)),))
-        case OperationName.SET | OperationName.UNARCHIVE:
-            raise ConfigError(f"The operation {job.operation} cannot be run yet.", remedy="Use a newer brigade.")
+        case OperationName.SET:
+            return _set(context, _bucket(source))
+        case OperationName.UNARCHIVE:
+            return _unarchive(job, _bucket(source))
 
 
-def _guarded(job: Job, stage: Stage, target: BucketSide | None, is_same: IsSame) -> Stage:
+def _leads_to(job: Job) -> State:
+    return State.MOVED if job.move else State.DONE
+
+
+def _upload(context: Context, target: BucketSide) -> Operation:
+    job = context.job
+    if isinstance(job.source, StandardStream):
+        return StagedOperation((_guarded(job, StreamInStage(context, target), target, never_same),))
+    folder = SourceFolder(local_root(job, job.source), follow_symlinks=job.options.follow_symlinks)
+    upload = UploadStage(context, folder, target, leads_to=_leads_to(job))
+    stage = _guarded(job, upload, target, same_file(folder))
+    return StagedOperation((stage, RemoveFilesStage(folder)) if job.move else (stage,), source=folder)
+
+
+def _download(context: Context, source: BucketSide) -> Operation:
+    job = context.job
+    if isinstance(job.target, StandardStream):
+        return StagedOperation((StreamOutStage(context, source),))
+    place = TargetFolder(local_root(job, job.target), replaces=job.options.overwrite is not Overwrite.NEVER)
+    stage: Stage = DownloadStage(context, source, place, leads_to=_leads_to(job))
+    if job.options.overwrite is not Overwrite.ALWAYS:
+        stage = GuardedFileStage(stage, place, job)
+    return StagedOperation(_then_remove(job, _unarchiving(job, stage, source), source), target=place)
+
+
+def _between_buckets(job: Job, stage: Stage, source: BucketSide, target: BucketSide) -> Operation:
+    guarded = _guarded(job, stage, target, same_object(source))
+    return StagedOperation(_then_remove(job, _unarchiving(job, guarded, source), source))
+
+
+def _set(context: Context, bucket: BucketSide) -> Operation:
+    job, asked = context.job, context.job.options.attributes
+    if not needs_rewriting(asked):
+        return StagedOperation((SetStage(bucket, asked),))
+    copy = CopyStage(context, bucket, bucket, leads_to=State.DONE)
+    return StagedOperation((RewriteStage(copy, bucket, asked, submitted_ns=job.created_ns),))
+
+
+def _unarchive(job: Job, bucket: BucketSide) -> Operation:
+    if not job.unarchive.wait:
+        return StagedOperation((UnarchiveStage(bucket, job.unarchive, leads_to=State.DONE),))
+    return StagedOperation((UnarchiveStage(bucket, job.unarchive, leads_to=State.MOVED), AwaitRestoredStage(bucket)))
+
+
+def _conditional(job: Job, target: BucketSide) -> BucketSide:
+    """Return the target; where the job does not simply replace what is there, one whose writes are conditional."""
+    if job.options.overwrite is Overwrite.ALWAYS:
+        return target
+    store = cast("Store", ConditionalTarget(target.store, enforced=target.enforces_conditions))
+    return replace(target, store=store)
+
+
+def _guarded(job: Job, stage: Stage, target: BucketSide, is_same: IsSame) -> Stage:
     """Return the stage; where the job does not simply replace what is there, one that looks first."""
-    return stage if job.options.overwrite is Overwrite.ALWAYS else GuardedStage(stage, _bucket(target), job, is_same)
+    return stage if job.options.overwrite is Overwrite.ALWAYS else GuardedStage(stage, target, job, is_same)
 
 
-def _then_remove(job: Job, stage: Stage, source: BucketSide | None) -> tuple[Stage, ...]:
-    return (stage, RemoveSourceStage(_bucket(source))) if job.move else (stage,)
+def _unarchiving(job: Job, stage: Stage, source: BucketSide) -> Stage:
+    """Return the stage; where the job says so, one that restores archived objects first."""
+    return UnarchivingStage(stage, source, job.unarchive) if job.options.unarchive else stage
+
+
+def _then_remove(job: Job, stage: Stage, source: BucketSide) -> tuple[Stage, ...]:
+    return (stage, RemoveSourceStage(source)) if job.move else (stage,)
 
 
 def _bucket(side: BucketSide | None) -> BucketSide:

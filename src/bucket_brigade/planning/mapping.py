@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bucket_brigade.model.job import Job, LayoutName, Operation
+from bucket_brigade.model.job import Job, LayoutName
 from bucket_brigade.model.location import MAX_KEY_BYTES, LocalPath, S3Location
 from bucket_brigade.model.transfer import Refused, Transfer
 from bucket_brigade.planning.layouts import Layout
@@ -15,7 +15,7 @@ Mapping = Callable[[SourceEntry], Transfer | Refused]
 
 def mapping_for(job: Job, layout: Layout) -> Mapping:
     """Return the function that makes a transfer of each entry of this job's source."""
-    if job.operation is Operation.DELETE:
+    if job.target is None:
         return _to_itself
     target = job.target
     if isinstance(target, LocalPath):
