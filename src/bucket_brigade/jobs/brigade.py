@@ -17,6 +17,7 @@ from bucket_brigade.errors import ConfigError, JournalError, TransferError
 from bucket_brigade.jobs.bucket_calls import BucketCalls
 from bucket_brigade.jobs.build import build_job
 from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_catalog
+from bucket_brigade.jobs.descriptors import fit_to_descriptors
 from bucket_brigade.jobs.dry_run import DryRunSink
 from bucket_brigade.jobs.folders import find_job_folder, jobs_dir
 from bucket_brigade.jobs.preflight import (
@@ -122,6 +123,7 @@ class Brigade(BucketCalls):
             JournalError: the job's folder cannot be made.
         """
         job = build_job(request, self.settings)
+        fit_to_descriptors(self.settings.engine)
         single = await self._look_first(job)
         os.makedirs(jobs_dir(self.settings.state_dir), mode=0o700, exist_ok=True)
         journal = await create_journal(os.path.join(jobs_dir(self.settings.state_dir), job.id), job)
@@ -307,7 +309,7 @@ class Brigade(BucketCalls):
         setup = WorkerSetup(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             job=job,
-            engine=self.settings.engine,
+            engine=fit_to_descriptors(self.settings.engine),
             source=source,
             target=target,
             every_transfer=False,

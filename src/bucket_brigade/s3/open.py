@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.local.descriptors import transfers_at_once
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT
 from bucket_brigade.s3.renewal import Renewal, is_renewable
@@ -91,10 +92,11 @@ def open_governor(engine: EngineSettings) -> Governor:
 
 
 def max_connections(engine: EngineSettings) -> int:
-    """Return how many connections to one endpoint a process may need. They are opened on demand.
+    """Return how many connections to one endpoint a process may need, and has descriptors for. They are opened on demand.
 
     Generous, because a request that waits for a connection already runs against its deadline.
     """
+    most = min(LARGEST_LIMIT, transfers_at_once())
     if not engine.concurrency:
-        return LARGEST_LIMIT
-    return max(16, min(LARGEST_LIMIT, engine.concurrency * engine.part_concurrency))
+        return most
+    return min(most, max(16, engine.concurrency * engine.part_concurrency))
