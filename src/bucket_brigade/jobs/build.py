@@ -11,8 +11,18 @@ import msgspec
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.sides import same_service, side_endpoint
+from bucket_brigade.jobs.versions import as_restore, filters_beside, preserved_in_place, select_versions
 from bucket_brigade.model.acl import public_access
-from bucket_brigade.model.job import EndpointOverrides, Job, LayoutName, Manifest, Operation, TransferOptions
+from bucket_brigade.model.job import (
+    NO_ATTRIBUTES,
+    PRESERVABLE,
+    EndpointOverrides,
+    Job,
+    LayoutName,
+    Manifest,
+    Operation,
+    TransferOptions,
+)
 from bucket_brigade.model.location import LocalPath, Location, S3Location, StandardStream
 from bucket_brigade.model.parts import MAX_PART_BYTES, MIB, MIN_PART_BYTES
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, JobId
@@ -21,6 +31,12 @@ from bucket_brigade.planning.manifest import check_manifest, read_manifest
 from bucket_brigade.settings.locations import parse_location, resolve_target, root_of
 from bucket_brigade.settings.values import Settings
 
+_VERBS_IN_PLACE = {
+    "rm": Operation.DELETE,
+    "undelete": Operation.DELETE,
+    "set": Operation.SET,
+    "unarchive": Operation.UNARCHIVE,
+}
 _WRITING = frozenset({Operation.UPLOAD, Operation.COPY, Operation.RELAY, Operation.SET})
 
 
@@ -35,15 +51,21 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
     Raises:
         ConfigError: bad input; the message says what is wrong and the remedy what to do.
     """
+    request = as_restore(request)
     options = request.options or settings.transfer
     _check_options(options)
+    if request.verb == "set":
+        options = _options_of_set(options)
     source = _parse_source(request, settings)
     target = _parse_target(request, settings, source)
     one = side_endpoint(settings, source, request.source_endpoint)
     other = side_endpoint(settings, target, request.target_endpoint)
     operation = _operation(request, source, target, can_copy=same_service(one, other))
     _check_sides(request, source, target)
-    if one is not None and other is not None and one.endpoint_url == other.endpoint_url:
+    versions = select_versions(request, operation, source, target)
+    if versions.in_place:
+        options = preserved_in_place(options)
+    if one is not None and other is not None and one.endpoint_url == other.endpoint_url and not versions.in_place:
         _check_apart(request, source, target)
     _check_link(source, options)
     if operation in _WRITING:
@@ -58,7 +80,7 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
         source=source,
         target=target,
         move=request.verb == "mv",
-        filters=request.filters,
+        filters=filters_beside(request, versions),
         options=options,
         layout=request.layout,
         manifest=Manifest(path=os.path.abspath(request.manifest), format=request.manifest_format)
@@ -69,6 +91,8 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
         source_endpoint=_absolute(request.source_endpoint),
         target_endpoint=_absolute(request.target_endpoint),
         created_ns=time.time_ns(),
+        versions=versions,
+        unarchive=request.unarchive,
     )
 
 
@@ -89,6 +113,15 @@ def _check_options(options: TransferOptions) -> None:
         raise ConfigError("the multipart threshold is out of range", remedy="S3 takes 5 GiB at most in a single PUT.")
     if not MIB <= options.copy_limit_bytes <= MAX_PART_BYTES:
         raise ConfigError("the copy limit is out of range", remedy="S3 copies 5 GiB at most in a single request.")
+
+
+def _options_of_set(options: TransferOptions) -> TransferOptions:
+    """Return the options of a job that changes attributes in place: what is not changed is carried over."""
+    asked = options.attributes
+    if asked == NO_ATTRIBUTES:
+        raise ConfigError("nothing to set is named", remedy="Name it: --tags, --metadata, --acl, --storage-class, …")
+    kept = tuple(name for name in PRESERVABLE if name not in ("mode", "owner"))
+    return msgspec.structs.replace(options, preserve=kept, guess_content_type=False)
 
 
 def _check_public(options: TransferOptions) -> None:
@@ -112,18 +145,20 @@ def _parse_source(request: JobRequest, settings: Settings) -> Location:
 
 
 def _parse_target(request: JobRequest, settings: Settings, source: Location) -> Location | None:
-    if request.verb == "rm":
+    if request.verb in _VERBS_IN_PLACE:
         return None
+    if request.verb == "restore" and isinstance(source, S3Location):
+        return msgspec.structs.replace(source, key=root_of(source) if source.recursive else source.key, pattern="")
     if not request.target:
         raise ConfigError(f"{request.verb} needs a target", remedy=f"brigade {request.verb} SOURCE TARGET")
     return resolve_target(source, parse_location(request.target, endpoints=settings.endpoints, role="target"))
 
 
 def _operation(request: JobRequest, source: Location, target: Location | None, *, can_copy: bool) -> Operation:
-    if request.verb == "rm":
+    if request.verb in _VERBS_IN_PLACE:
         if not isinstance(source, S3Location):
-            raise ConfigError(f"{source} is not in a bucket", remedy="brigade rm deletes objects; use rm for files.")
-        return Operation.DELETE
+            raise ConfigError(f"{source} is not in a bucket", remedy=f"brigade {request.verb} is for objects.")
+        return _VERBS_IN_PLACE[request.verb]
     if isinstance(source, S3Location) and isinstance(target, S3Location):
         return Operation.COPY if can_copy else Operation.RELAY
     if isinstance(target, S3Location):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.job import Job, VersionsOf
-from bucket_brigade.model.location import LocalPath, StandardStream
+from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.transfer import Refused
 from bucket_brigade.planning.choosers import chooser_for
 from bucket_brigade.planning.filters import NameFilter
@@ -55,6 +55,8 @@ def _source(
     location = job.source
     if single is not None:
         return SingleSource(single)
+    if isinstance(location, S3Location) and job.versions.which is not VersionsOf.CURRENT and store is not None:
+        return _versions_source(job, location, store)
     if isinstance(location, StandardStream) or not location.recursive:
         # A listing by its name as the prefix would find, and delete, its namesakes.
         raise ConfigError(f"{location} is one object, and was not looked at", remedy="This is a bug; please report it.")
@@ -70,15 +72,24 @@ def _source(
     if job.manifest is not None:
         source = ManifestSource(job.manifest, location.bucket, base)
         return PinningSource(source, store, location.bucket) if job.move else source
-    listing: Source
-    if job.versions.which is VersionsOf.CURRENT:
-        listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
-    else:
-        chooser = chooser_for(job.versions, job.operation)
-        listing = VersionsSource(store, location.bucket, location.key, base=base, chooser=chooser)
-    if location.pattern:
-        return MatchingSource(listing, literal(location.key[len(base) :]) + location.pattern)
-    return listing
+    listing = ShardedListingSource(store, location.bucket, location.key, base=base, shards=list_shards)
+    return _matching(listing, location)
+
+
+def _versions_source(job: Job, location: S3Location, store: Store) -> Source:
+    """Return the versions that the job means, also of a single key: then of none that only begins like it."""
+    chooser = chooser_for(job.versions, job.operation)
+    base = root_of(location)
+    source = VersionsSource(
+        store, location.bucket, location.key, base=base, chooser=chooser, single=not location.recursive
+    )
+    return _matching(source, location)
+
+
+def _matching(source: Source, location: S3Location) -> Source:
+    if not location.pattern:
+        return source
+    return MatchingSource(source, literal(location.key[len(root_of(location)) :]) + location.pattern)
 
 
 def literal(text: str) -> str:

@@ -17,7 +17,7 @@ from bucket_brigade.model.transfer import Refused
 from bucket_brigade.planning.choosers import Chooser, Place
 from bucket_brigade.planning.sources import Slice, SourceEntry
 from bucket_brigade.s3.listing import iterate_version_pages
-from bucket_brigade.s3.store import ListedVersion, Store
+from bucket_brigade.s3.store import ListedVersion, Store, VersionPage
 
 Entries = list[SourceEntry | Refused]
 
@@ -47,14 +47,18 @@ class VersionsSource:
         prefix: every key begins with it.
         base: what the names of the entries are relative to; the prefix begins with it.
         chooser: decides, version by version.
+        single: only the key that is the prefix, none that goes on behind it.
     """
 
-    def __init__(self, store: Store, bucket: str, prefix: str, *, base: str, chooser: Chooser) -> None:
+    def __init__(
+        self, store: Store, bucket: str, prefix: str, *, base: str, chooser: Chooser, single: bool = False
+    ) -> None:
         self._store = store
         self._bucket = bucket
         self._prefix = prefix
         self._base_length = len(base)
         self._chooser = chooser
+        self._single = single
 
     async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
         """See Source.
@@ -70,17 +74,28 @@ class VersionsSource:
         pages = iterate_version_pages(self._store, self._bucket, prefix=self._prefix, markers=markers)
         async with contextlib.aclosing(pages):
             async for page in pages:
-                versions = [*([_unheld(at.held)] if at.held else ()), *page.versions]
-                at.held = _held(versions.pop()) if page.next_markers and versions else None
-                entries: Entries = []
-                for version in versions:
-                    self._take(at.place, version, entries)
-                if page.next_markers is None:
-                    self._chooser.end(at.place, self._name(at.place.key), entries)
-                    at.is_over = True
-                else:
-                    at.markers = (_bytes(page.next_markers[0]), page.next_markers[1])
+                entries = self._advance(at, page)
                 yield Slice(entries, msgspec.msgpack.encode(at))
+                if at.is_over:
+                    break
+
+    def _advance(self, at: VersionCursor, page: VersionPage) -> Entries:
+        """Return what is planned now that this page is here; move the cursor behind it."""
+        versions = [*([_unheld(at.held)] if at.held else ()), *page.versions]
+        at.is_over = page.next_markers is None
+        if self._single:
+            mine = [one for one in versions if one.key == self._prefix]
+            at.is_over = at.is_over or len(mine) < len(versions)  # a key comes before all that only begin with it
+            versions = mine
+        at.held = None if at.is_over or not versions else _held(versions.pop())
+        entries: Entries = []
+        for version in versions:
+            self._take(at.place, version, entries)
+        if page.next_markers is not None:
+            at.markers = (_bytes(page.next_markers[0]), page.next_markers[1])
+        if at.is_over:
+            self._chooser.end(at.place, self._name(at.place.key), entries)
+        return entries
 
     def _take(self, place: Place, version: ListedVersion, entries: Entries) -> None:
         key = _bytes(version.key)
