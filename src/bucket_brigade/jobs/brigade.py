@@ -306,10 +306,11 @@ class Brigade(BucketCalls):
         planner = None
         if not status.planning_done:  # of one object too, where the submission was killed before it was planned
             planner = await self._planner(job, await self._single(job), folder)
+        engine, lowered = fit_to_descriptors(self.settings.engine)
         setup = WorkerSetup(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             job=job,
-            engine=fit_to_descriptors(self.settings.engine),
+            engine=engine,
             source=source,
             target=target,
             every_transfer=False,
@@ -327,6 +328,7 @@ class Brigade(BucketCalls):
             open_store=self._store_of,
             finish=finish,
             resumed=bool(status.started_ns),
+            warnings=[lowered] if lowered else [],
         )
         run.begin()
         self._runs = [*(run for run in self._runs if not run.is_over), run]

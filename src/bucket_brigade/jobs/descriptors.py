@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-import structlog
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.local.descriptors import LEAST_TRANSFERS, raise_limit, transfers_within
 from bucket_brigade.settings.values import EngineSettings
 
 
-def fit_to_descriptors(engine: EngineSettings) -> EngineSettings:
-    """Return the settings with a concurrency that the limit on open descriptors allows, raised before as far as it can be.
+def fit_to_descriptors(engine: EngineSettings) -> tuple[EngineSettings, str]:
+    """Return the settings with a concurrency that the limit on open descriptors allows, and what to tell if that is a lower one.
 
-    A concurrency that finds itself (0) stays so: ``s3.open.max_connections`` bounds it.
+    The limit is raised before, as far as it can be. A concurrency that finds itself (0) stays so: ``s3.open`` bounds it.
 
     Raises:
         ConfigError: too few for any work.
@@ -26,8 +25,6 @@ def fit_to_descriptors(engine: EngineSettings) -> EngineSettings:
             remedy="Raise the limit: `ulimit -n 1024`.",
         )
     if engine.concurrency <= fitting:
-        return engine
-    structlog.get_logger().warning(
-        "concurrency lowered", asked=engine.concurrency, concurrency=fitting, open_files_limit=limit
-    )
-    return msgspec.structs.replace(engine, concurrency=fitting)
+        return engine, ""
+    told = f"{fitting} transfers at a time instead of {engine.concurrency}: only {limit} files may be open (ulimit -n)."
+    return msgspec.structs.replace(engine, concurrency=fitting), told

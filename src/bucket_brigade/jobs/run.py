@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from bucket_brigade.errors import BrigadeError, ConfigError, JournalError, PlanE
 from bucket_brigade.jobs.broadcast import Broadcast, EventSink
 from bucket_brigade.jobs.ticker import Ticker
 from bucket_brigade.journal.port import JobStatus, Journal
-from bucket_brigade.model.events import Event, JobFinished, JobStarted, PlanningFinished
+from bucket_brigade.model.events import Event, JobFinished, JobStarted, PlanningFinished, Warned
 from bucket_brigade.model.job import Job, JobState
 from bucket_brigade.model.outcome import Counters, Failure
 from bucket_brigade.planning.planner import Planner
@@ -50,6 +50,7 @@ class JobRun:
         open_store: OpenStore,
         finish: Callable[[JobStatus], Awaitable[None]],
         resumed: bool,
+        warnings: Sequence[str] = (),
     ) -> None:
         self.job = setup.job
         self._journal = journal
@@ -59,6 +60,7 @@ class JobRun:
         self._open_store = open_store
         self._finish = finish
         self._resumed = resumed
+        self._warnings = warnings
         self._events = Broadcast()
         self._ticker = Ticker(self.job.id)
         self._pool: WorkerPool | None = None
@@ -155,6 +157,8 @@ class JobRun:
                 resumed=self._resumed,
             )
         )
+        for warning in self._warnings:
+            self._emit(Warned(job_id=job.id, code="FewDescriptors", message=warning))
         self._queue = JournalQueue(self._journal, status, planned_ahead=self._setup.engine.planned_ahead)
         setup = msgspec.structs.replace(self._setup, every_transfer=self._events.every_transfer)
         self._pool = WorkerPool(setup, self._queue, self._emit, self._open_store)
