@@ -104,8 +104,10 @@ def output_of(ctx: click.Context, loaded: LoadedSettings, flags: dict[str, Any])
 
 def run_async(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run one coroutine to its end on a uvloop event loop (asyncio's own where there is no uvloop)."""
+    from bucket_brigade.cli.logging import route_notes_to_stderr
     from bucket_brigade.engine.loop import run_loop
 
+    route_notes_to_stderr()
     return run_loop(main())
 
 

@@ -1,7 +1,6 @@
-"""Events of a job as structured log lines on stderr.
+"""Events of a job, and what the library notes by itself, as structured log lines on stderr.
 
-The configuration is private to the command: structlog's global one is never touched, so a program that uses bucket-brigade as
-a library keeps its own.
+Only the command configures structlog as a whole; a program that uses bucket-brigade as a library keeps its own configuration.
 """
 
 from __future__ import annotations
@@ -54,6 +53,23 @@ def put_first(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     return {name: event[name] for name in ("timestamp", "level", "event")} | dict(event)
 
 
+def route_notes_to_stderr() -> None:
+    """Let the library's own notes (a checksum that was refused, a lane that is not used) go where logs go.
+
+    By default structlog prints on standard output, which is for data.
+    """
+    structlog.configure(
+        processors=[*_processors(), structlog.processors.JSONRenderer()],
+        logger_factory=lambda *_: StderrLines(),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS["info"]),
+    )
+
+
+def _processors() -> list[Any]:
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return [structlog.processors.add_log_level, stamp, hide_secrets, put_first]
+
+
 def make_logger(level: str, *, as_json: bool, colors: bool) -> Any:
     """Return a bound logger of ``level`` that writes JSON lines, or a readable form, to stderr."""
     if as_json:
@@ -62,13 +78,7 @@ def make_logger(level: str, *, as_json: bool, colors: bool) -> Any:
         last = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18, sort_keys=False)
     return structlog.wrap_logger(
         StderrLines(),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            hide_secrets,
-            put_first,
-            last,
-        ],
+        processors=[*_processors(), last],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         context_class=dict,
         cache_logger_on_first_use=True,

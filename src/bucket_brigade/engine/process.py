@@ -193,8 +193,11 @@ def main() -> int:
     """Run the worker. Signals are the parent's to handle: a terminal's Ctrl-C reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    import structlog
+
     from bucket_brigade.engine.loop import run_loop
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for data
     return run_loop(_serve(int(sys.argv[1])))
 
 

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from tests.unit.cli.fake_run import JOB
 
-from bucket_brigade.cli.logging import LogSink, make_logger
+from bucket_brigade.cli.logging import LogSink, make_logger, route_notes_to_stderr
 from bucket_brigade.model.events import (
     BatchFinished,
     Event,
@@ -110,3 +110,15 @@ def test_the_readable_form_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 def test_the_configuration_of_the_program_around_us_is_not_touched(capsys: pytest.CaptureFixture[str]) -> None:
     make_logger("error", as_json=True, colors=False).error("ours")
     assert not structlog.is_configured()
+
+
+def test_what_the_library_notes_goes_to_stderr_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    route_notes_to_stderr()
+    try:
+        structlog.get_logger("bucket_brigade.s3").warning("noted", url="https://host/a?X-Amz-Signature=hush")
+    finally:
+        structlog.reset_defaults()
+    captured = capsys.readouterr()
+    assert captured.out == "", "standard output is for data"
+    assert json.loads(captured.err)["event"] == "noted"
+    assert "hush" not in captured.err
