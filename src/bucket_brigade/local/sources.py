@@ -229,6 +229,11 @@ def _status_of(folder: SourceFolder, path: str) -> os.stat_result:
         raise _translate_open(exc, path) from exc
 
 
+def status_of_source(folder: SourceFolder, path: str) -> os.stat_result:
+    """Return what the file system tells of a file. NotFound, SourceChanged, LocalError."""
+    return _status_of(folder, path)
+
+
 def remove_source_file(folder: SourceFolder, path: str, *, size: int, modified_ns: int, inode: int = 0) -> None:
     """Remove a file that was moved, if it is still the one that was copied.
 

@@ -1,11 +1,15 @@
-"""Which attributes an object gets that is written from another one."""
+"""Which attributes an object gets that is written from another one: what ``--preserve`` means, decided purely."""
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+
 import msgspec
 
-from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
-from bucket_brigade.s3.store import ObjectHead, Store
+from bucket_brigade.model.job import DEFAULT_PRESERVE, NO_ATTRIBUTES, PRESERVABLE, ObjectAttributes, TransferOptions
+from bucket_brigade.operations.filemeta import ITEMS, MTIME, encode_mtime
+from bucket_brigade.s3.store import ObjectHead
 
 REPLACED_TOGETHER = (
     "content_type",
@@ -18,18 +22,76 @@ REPLACED_TOGETHER = (
 )
 """CopyObject's ``MetadataDirective: REPLACE`` drops all of these that the request does not name."""
 
+FIELDS = {
+    "lock": ("lock_mode", "retain_until", "legal_hold"),
+    "encryption": ("sse", "sse_kms_key_id", "bucket_key"),
+    "storage-class": ("storage_class",),
+    "tags": ("tagging",),
+    "metadata": (*REPLACED_TOGETHER, "website_redirect"),
+}
+"""What can be preserved -> the attributes that it is made of."""
+
+
+class Preserve(msgspec.Struct, frozen=True):
+    """What is carried over.
+
+    Attributes:
+        names: of ``PRESERVABLE``.
+        demanded: the user named each: what cannot be carried over fails the transfer. Else it is noted.
+    """
+
+    names: frozenset[str]
+    demanded: bool
+
+    @classmethod
+    def of(cls, options: TransferOptions) -> Preserve:
+        """Return what a job's options mean: the default and ``all`` are wishes, every other choice is a demand."""
+        chosen = options.preserve not in (DEFAULT_PRESERVE, PRESERVABLE)
+        return cls(frozenset(options.preserve), demanded=chosen and bool(options.preserve))
+
+    @property
+    def adds_mtime(self) -> bool:
+        """Whether objects without a time of modification in their metadata get one. Not by default: it changes them."""
+        return "mtime" in self.names and (self.demanded or len(self.names) == len(PRESERVABLE))
+
+    @property
+    def is_what_copies_keep(self) -> bool:
+        """Whether CopyObject by itself carries over just this."""
+        beyond = {"lock", "storage-class", "encryption"} & self.names
+        return {"metadata", "tags"} <= self.names and not beyond and not self.adds_mtime
+
+
+class Carried(msgspec.Struct):
+    """What one object gets, and what is to be told about it.
+
+    Attributes:
+        attributes: of the write.
+        wished: fields that came from the source, and not from the job's own attributes.
+        notes: what could not be carried over, a phrase each.
+        acl: the source's access control list is to be carried over.
+        customer_key: the source is under SSE-C, and the copy should be too.
+    """
+
+    attributes: ObjectAttributes
+    wished: frozenset[str] = frozenset()
+    notes: list[str] = []
+    acl: bool = False
+    customer_key: bool = False
+
+    @property
+    def note(self) -> str:
+        """All notes in one sentence, or empty."""
+        return f"Not carried over: {'; '.join(self.notes)}." if self.notes else ""
+
 
 def overlay(source: ObjectAttributes, asked: ObjectAttributes) -> ObjectAttributes:
     """Return the source's attributes with what the job asks for put over them."""
     if asked == NO_ATTRIBUTES:
         return source
     changes = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
+    if asked.sse is not None:
+        changes = {"sse_kms_key_id": None, "bucket_key": None} | changes
     return msgspec.structs.replace(source, **changes)
-
-
-def inherited(head: ObjectHead) -> ObjectAttributes:
-    """Return what a copy inherits from its source: everything but encryption and storage class, as with CopyObject."""
-    return msgspec.structs.replace(head.attributes, sse=None, sse_kms_key_id=None, storage_class=None)
 
 
 def replaces_metadata(asked: ObjectAttributes) -> bool:
@@ -37,16 +99,86 @@ def replaces_metadata(asked: ObjectAttributes) -> bool:
     return any(getattr(asked, name) is not None for name in REPLACED_TOGETHER)
 
 
-async def carried_over(
-    store: Store, bucket: str, key: str, head: ObjectHead, asked: ObjectAttributes, *, version_id: str | None = None
-) -> ObjectAttributes:
-    """Return what the object written elsewhere must get: the source's metadata and tags, and what the job asks for.
+def restate(
+    head: ObjectHead, asked: ObjectAttributes, preserve: Preserve, *, same_service: bool, now_s: float | None = None
+) -> Carried:
+    """Return what the object written from ``head``'s must get, but for its tags: what is preserved, under what is asked for.
 
-    Encryption and storage class are the target's own unless the job asks for them.
-    Costs a GetObjectTagging only where the HEAD tells of tags and the job names none.
+    Args:
+        head: of the source.
+        asked: the job's own attributes.
+        preserve: what is carried over.
+        same_service: KMS keys of the source mean something at the target.
+        now_s: seconds since the epoch; a retention that is over is not carried over.
     """
-    attributes = overlay(inherited(head), asked)
-    if head.tag_count and asked.tagging is None:
-        tags = await store.get_object_tags(bucket, key, version_id=version_id)
-        attributes = msgspec.structs.replace(attributes, tagging=tags)
-    return attributes
+    carried = Carried(NO_ATTRIBUTES, acl="acl" in preserve.names and asked.acl is None and not _grants(asked))
+    carried.notes = []
+    found = head.attributes
+    kept: dict[str, object] = {}
+    if "metadata" in preserve.names:
+        kept |= {name: getattr(found, name) for name in FIELDS["metadata"]}
+        if head.missing_metadata:
+            carried.notes.append(f"{head.missing_metadata} metadata that the source cannot show (x-amz-missing-meta)")
+    if "lock" in preserve.names:
+        kept |= _lock(found, carried, time.time() if now_s is None else now_s)
+    if "storage-class" in preserve.names:
+        kept["storage_class"] = found.storage_class
+    if "encryption" in preserve.names and asked.sse is None:
+        kept |= _encryption(head, carried, same_service=same_service)
+    attributes = overlay(msgspec.structs.replace(NO_ATTRIBUTES, **kept), asked)
+    items = _file_items(head, attributes, preserve)
+    if items:
+        attributes = msgspec.structs.replace(attributes, metadata=items)
+    carried.attributes = attributes
+    carried.wished = frozenset(
+        name for name in kept if getattr(attributes, name) is not None and getattr(asked, name) is None
+    )
+    return carried
+
+
+def _lock(found: ObjectAttributes, carried: Carried, now_s: float) -> dict[str, object]:
+    kept: dict[str, object] = {"legal_hold": "ON" if found.legal_hold == "ON" else None}
+    if found.lock_mode is not None and found.retain_until is not None:
+        if _seconds_of(found.retain_until) > now_s:
+            kept |= {"lock_mode": found.lock_mode, "retain_until": found.retain_until}
+        else:
+            carried.notes.append(f"the retention {found.lock_mode}, which ended at {found.retain_until}")
+    return kept
+
+
+def _seconds_of(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return float("inf")
+
+
+def _encryption(head: ObjectHead, carried: Carried, *, same_service: bool) -> dict[str, object]:
+    found = head.attributes
+    if head.sse_customer_key_md5:
+        carried.customer_key = True
+        return {}
+    kept: dict[str, object] = {"sse": found.sse}
+    if same_service:
+        kept |= {"sse_kms_key_id": found.sse_kms_key_id, "bucket_key": found.bucket_key}
+    elif found.sse_kms_key_id is not None:
+        carried.notes.append(f"the KMS key {found.sse_kms_key_id}, which the target's service does not know")
+    return kept
+
+
+def _file_items(
+    head: ObjectHead, attributes: ObjectAttributes, preserve: Preserve
+) -> tuple[tuple[str, str], ...] | None:
+    """Return the metadata with what they must hold of the file's time, mode and owner; None where nothing is added."""
+    present = dict(attributes.metadata or ())
+    origin = dict(head.attributes.metadata or ())
+    wanted = [item for name, items in ITEMS.items() if name in preserve.names for item in items]
+    added = {item: origin[item] for item in wanted if item in origin and item not in present}
+    if preserve.adds_mtime and MTIME not in present and MTIME not in added and head.modified_ns:
+        added[MTIME] = encode_mtime(head.modified_ns)
+    return tuple(sorted((present | added).items())) if added else None
+
+
+def _grants(asked: ObjectAttributes) -> bool:
+    grants = (asked.grant_full_control, asked.grant_read, asked.grant_read_acp, asked.grant_write_acp)
+    return any(grant is not None for grant in grants)

@@ -13,10 +13,12 @@ from bucket_brigade.local.temporaries import job_tag
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
+from bucket_brigade.operations.archived import told_of_archive
 from bucket_brigade.operations.multipart import run_together
 from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.restoring import Restorer
 from bucket_brigade.s3.checksums import ReadDigest, verify_whole
 from bucket_brigade.s3.store import ObjectHead, Pin
 
@@ -38,6 +40,7 @@ class DownloadStage:
         self._threshold_bytes = options.multipart_threshold_bytes
         self._part_size_bytes = options.part_size_bytes
         self._part_concurrency = context.part_concurrency
+        self._restore = Restorer(options)
 
     async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
         """Download these transfers one after the other."""
@@ -52,26 +55,34 @@ class DownloadStage:
                 size = head.size
             if size == 0 and transfer.target.endswith("/"):
                 self._target.make_folder(transfer.target)
+                note = ""
             elif head is not None and size >= self._threshold_bytes:
-                await self._download_in_parts(transfer, head)
+                note = await self._download_in_parts(transfer, head)
             else:
-                await self._download_whole(transfer, size, head)
+                note = await self._download_whole(transfer, size, head)
         except TransferError as error:
-            return outcome_of(error, gone=OBJECT_GONE)
-        return Done(size)
+            return outcome_of(await told_of_archive(error, self._source, transfer), gone=OBJECT_GONE)
+        return Done(size, note=note)
 
-    async def _download_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> None:
+    async def _download_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> str:
         pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
         bucket = transfer.source_bucket or self._source.bucket
         async with self._budget.buffer(size) as buffer:
             read = await self._source.store.get_object(bucket, transfer.source, buffer, pin=pin)
             verify_whole(read, buffer, transfer.source)
-            modified_ns = read.modified_ns or transfer.modified_ns or None
+            modified_ns, restoring = self._restore.of(read, transfer)
             await self._files.run(
-                write_small, self._target, transfer.target, buffer, tag=self._tag, modified_ns=modified_ns
+                write_small,
+                self._target,
+                transfer.target,
+                buffer,
+                tag=self._tag,
+                modified_ns=modified_ns,
+                finish=restoring,
             )
+        return "" if restoring is None else restoring.note
 
-    async def _download_in_parts(self, transfer: Transfer, head: ObjectHead) -> None:
+    async def _download_in_parts(self, transfer: Transfer, head: ObjectHead) -> str:
         bucket = transfer.source_bucket or self._source.bucket
         pin = Pin(head.etag, transfer.version_id)
         digest = ReadDigest(head)
@@ -88,4 +99,6 @@ class DownloadStage:
         with file:
             await run_together(fetch_next, self._part_concurrency)
             digest.verify(transfer.source)
-            file.commit(head.modified_ns or transfer.modified_ns or None)
+            modified_ns, restoring = self._restore.of(head, transfer)
+            file.commit(modified_ns, finish=restoring)
+        return "" if restoring is None else restoring.note

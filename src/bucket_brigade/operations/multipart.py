@@ -27,6 +27,8 @@ from bucket_brigade.s3.store import PartReceipt, Store, Written
 FillPart = Callable[[Part, memoryview], Awaitable[None]]
 """Fills the buffer with the bytes of the part, verified as far as the source allows."""
 
+Concede = Callable[[Callable[[ObjectAttributes], Awaitable[str]]], Awaitable[str]]
+
 Result = TypeVar("Result")
 
 SPOILED_CODES = frozenset({"NoSuchUpload", "BadDigest", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
@@ -42,6 +44,7 @@ class MultipartTarget:
         endpoint: the name of the store's endpoint, for the journal.
         fingerprint: of the source's state: an upload begun from another state is never continued.
         batch_id, index: the transfer that it belongs to.
+        concede: makes the attempt to create it with fewer attributes where the store refuses some.
     """
 
     store: Store
@@ -53,6 +56,7 @@ class MultipartTarget:
     fingerprint: str
     batch_id: BatchId
     index: int
+    concede: Concede | None = None
 
 
 class MultipartUploads:
@@ -77,10 +81,14 @@ class MultipartUploads:
             if found is not None:
                 return found
         row = await self._ledger.record_upload(_intent(target, part_size))
-        try:
-            upload_id = await target.store.create_multipart_upload(
-                target.bucket, target.key, attributes=target.attributes, checksum=checksum
+
+        async def create(attributes: ObjectAttributes) -> str:
+            return await target.store.create_multipart_upload(
+                target.bucket, target.key, attributes=attributes, checksum=checksum
             )
+
+        try:
+            upload_id = await (create(target.attributes) if target.concede is None else target.concede(create))
         except PermanentError:
             await self._ledger.end_upload(row)
             raise

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bucket_brigade.errors import SourceChanged, TransferError
-from bucket_brigade.local.sources import SourceFile, SourceFolder, read_as_planned, remove_source_file
+from bucket_brigade.errors import NotHonoured, SourceChanged, TransferError
+from bucket_brigade.local.sources import (
+    SourceFile,
+    SourceFolder,
+    read_as_planned,
+    remove_source_file,
+    status_of_source,
+)
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.outcome import Done, Outcome, State, Vanished
 from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import Transfer
+from bucket_brigade.operations.attributes import Preserve
+from bucket_brigade.operations.filemeta import GID, ITEMS, MODE, MTIME, UID, encode_mode, encode_mtime
+from bucket_brigade.operations.honouring import must_look, prove_kept, withdrawn
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
 from bucket_brigade.operations.outcomes import FILE_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
@@ -48,6 +57,28 @@ class ContentTypes:
         return known
 
 
+def describer(folder: SourceFolder, preserve: Preserve) -> Callable[[str, int], dict[str, str]] | None:
+    """Return what describes a file (its path, its mtime in ns) for its object's metadata; None where nothing of it is kept.
+
+    Only on demand: metadata that differ from object to object surprise who expects what ``aws s3`` writes.
+    """
+    names = preserve.names & ITEMS.keys()
+    if not names or (not preserve.adds_mtime and not preserve.demanded):
+        return None
+
+    def describe(path: str, modified_ns: int) -> dict[str, str]:
+        items = {MTIME: encode_mtime(modified_ns)} if "mtime" in names else {}
+        if names - {"mtime"}:
+            status = status_of_source(folder, path)
+            if "mode" in names:
+                items[MODE] = encode_mode(status.st_mode)
+            if "owner" in names:
+                items |= {UID: str(status.st_uid), GID: str(status.st_gid)}
+        return items
+
+    return describe
+
+
 class UploadStage:
     """One PUT (or one multipart upload) for each file, proven by the store's receipt."""
 
@@ -63,6 +94,8 @@ class UploadStage:
         self._budget = context.budget
         self._threshold_bytes = options.multipart_threshold_bytes
         self._attributes = ContentTypes(options.attributes, guess=options.guess_content_type)
+        self._looks = must_look(options.attributes)
+        self._describe = describer(source, Preserve.of(options))
         self._multipart = MultipartWriter(
             context.ledger,
             context.budget,
@@ -106,38 +139,54 @@ class UploadStage:
                     file.check_unchanged()
             crc = crc64nvme(body)
             target = self._target
-            written = await target.store.put_object(
-                target.bucket,
-                transfer.target,
-                body,
-                attributes=self._attributes.of(transfer.source),
-                crc64nvme=crc,
-            )
+            attributes = self._attributes.of(transfer.source)
+            if self._describe is not None:
+                attributes = await self._described(attributes, transfer.source, transfer.modified_ns)
+            try:
+                written = await target.store.put_object(
+                    target.bucket, transfer.target, body, attributes=attributes, crc64nvme=crc
+                )
+            except NotHonoured as error:
+                raise await withdrawn(target.store, target.bucket, transfer.target, error) from error
             if written.crc64nvme != crc:
                 await prove_put(target.store, target.bucket, transfer.target, written, body, crc)
+            if self._looks:
+                await prove_kept(target.store, target.bucket, transfer.target, written, attributes)
         finally:
             budget.release(held)
         return Done(len(body))
+
+    async def _described(self, attributes: ObjectAttributes, path: str, modified_ns: int) -> ObjectAttributes:
+        """Return the attributes with what is kept of the file itself, in rclone's names for it."""
+        assert self._describe is not None  # noqa: S101 - narrows the type
+        items = await self._files.run(self._describe, path, modified_ns)
+        metadata = dict(items) | dict(attributes.metadata or ())
+        return msgspec.structs.replace(attributes, metadata=tuple(sorted(metadata.items())))
 
     async def _upload_in_parts(self, batch: BatchView, index: int, transfer: Transfer, file: SourceFile) -> None:
         async def fill(part: Part, buffer: memoryview) -> None:
             if await asyncio.to_thread(file.read_at, part.start, buffer) != part.length:
                 raise SourceChanged(f"{transfer.source!r} became shorter while it was read.")
 
+        attributes = self._attributes.of(transfer.source)
+        if self._describe is not None:
+            attributes = await self._described(attributes, transfer.source, file.modified_ns)
         target = MultipartTarget(
             store=self._target.store,
             endpoint=self._target.endpoint,
             bucket=self._target.bucket,
             key=transfer.target,
-            attributes=self._attributes.of(transfer.source),
+            attributes=attributes,
             size=file.size,
             fingerprint=f"{file.size}:{file.modified_ns}",
             batch_id=batch.id,
             index=index,
         )
-        await self._multipart.write(
+        written = await self._multipart.write(
             target, fill, resumable=batch.begun_before, before_complete=lambda: file.check_still_in_place(self._source)
         )
+        if must_look(attributes, in_parts=True):
+            await prove_kept(target.store, target.bucket, target.key, written, attributes)
 
 
 class RemoveFilesStage:

@@ -56,7 +56,7 @@ attributes = st.builds(
     cache_control=st.none() | words,
     content_language=st.none() | words,
     metadata=st.none() | pairs,
-    storage_class=st.sampled_from([None, "GLACIER", "STANDARD_IA"]),
+    storage_class=st.sampled_from([None, "GLACIER_IR", "STANDARD_IA"]),
     sse=st.sampled_from([None, "AES256"]),
     tagging=st.none() | pairs,
 )

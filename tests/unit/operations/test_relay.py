@@ -44,7 +44,7 @@ async def test_metadata_and_tags_cross_but_not_encryption_and_storage_class() ->
     asked = ObjectAttributes(cache_control="no-store")
     world, source = World(asked=asked), small_store()
     of_source = ObjectAttributes(
-        content_type="x/y", metadata=(("a", "b"),), tagging=(("t", "1"),), sse="aws:kms", storage_class="GLACIER"
+        content_type="x/y", metadata=(("a", "b"),), tagging=(("t", "1"),), sse="aws:kms", storage_class="STANDARD_IA"
     )
     for key, size in (("small", 10), ("large", 5000)):
         await source.put_object(SOURCE, key, patterned_bytes(size), attributes=of_source)

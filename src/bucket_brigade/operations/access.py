@@ -1,0 +1,53 @@
+"""Carries access control lists from object to object, as far as those they name mean something at the target."""
+
+from __future__ import annotations
+
+from bucket_brigade.model.transfer import Transfer
+from bucket_brigade.operations.port import BucketSide
+from bucket_brigade.s3.store import Acl, Grant, Written
+
+
+class AclCarrier:
+    """Reads the list of a source and sets it at its target; a list that only lets the owner in costs one request."""
+
+    def __init__(self, source: BucketSide, target: BucketSide, *, same_service: bool) -> None:
+        self._source = source
+        self._target = target
+        self._same_service = same_service
+
+    async def carry(self, transfer: Transfer, written: Written) -> list[str]:
+        """Set the source's list on the object written; return what of it could not be carried over."""
+        bucket = transfer.source_bucket or self._source.bucket
+        source = await self._source.store.get_object_acl(bucket, transfer.source, version_id=transfer.version_id)
+        if not shared_grants(source):
+            return []
+        store, key = self._target.store, transfer.target
+        target = await store.get_object_acl(self._target.bucket, key, version_id=written.version_id)
+        mapped, lost = mapped_acl(source, target.owner, same_service=self._same_service)
+        if shared_grants(mapped):
+            await store.put_object_acl(self._target.bucket, key, mapped, version_id=written.version_id)
+        return lost
+
+
+def shared_grants(acl: Acl) -> list[Grant]:
+    """Return the grants to others than the owner."""
+    return [grant for grant in acl.grants if grant.uri or grant.email or grant.id != acl.owner]
+
+
+def mapped_acl(source: Acl, owner: str, *, same_service: bool) -> tuple[Acl, list[str]]:
+    """Return the list for an object of ``owner``, and what of the source's list has no meaning there, a phrase each.
+
+    The owner takes the place of the source's owner; groups are the same everywhere; others are known only within one service.
+    """
+    grants: list[Grant] = []
+    lost: list[str] = []
+    for grant in source.grants:
+        if grant.uri or grant.email:
+            grants.append(grant)
+        elif grant.id == source.owner:
+            grants.append(Grant(grant.permission, id=owner))
+        elif same_service:
+            grants.append(grant)
+        else:
+            lost.append(f"{grant.permission} for the account {grant.id[:16]}, which the target's service does not know")
+    return Acl(owner, tuple(grants)), lost
