@@ -18,8 +18,8 @@ T = TypeVar("T")
 SLOW_S = 0.0005
 """Calls that take longer than this, on average, go to threads."""
 
-LONGEST_COUNTED_S = 0.004
-"""One long call (the kernel writes back, another process had the core) does not make a slow disk."""
+LONGEST_COUNTED_S = 0.001
+"""A few long calls (the kernel writes back, another process had the core) do not make a slow disk: half of the last ones do."""
 
 WEIGHT = 1 / 16
 CALLS_IN_THREADS = 2000

@@ -68,7 +68,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     modified_before_ns: int | None = None
 
 
-class ObjectAttributes(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectAttributes(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """What is set on every object that a job writes. None (or empty) leaves it to the store, or to the copy's source.
 
     The names are those of S3's API; ``metadata`` holds pairs of lower-case name and value, without ``x-amz-meta-``.

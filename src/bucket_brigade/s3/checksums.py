@@ -62,14 +62,14 @@ def combine_parts(parts: Iterable[tuple[int, int]]) -> int:
 
 def encode_crc(crc: int, algorithm: str = CRC64NVME) -> str:
     """Return a CRC as S3's headers hold it: base64 of its big-endian bytes."""
-    return base64.b64encode(crc.to_bytes(_CRC_BYTES[algorithm], "big")).decode("ascii")
+    return binascii.b2a_base64(crc.to_bytes(_CRC_BYTES[algorithm], "big"), newline=False).decode("ascii")
 
 
-def decode_crc(encoded: str, algorithm: str = CRC64NVME) -> int | None:
+def decode_crc(encoded: str | bytes, algorithm: str = CRC64NVME) -> int | None:
     """Return the CRC that a header holds, or None where it holds none (empty, composite, of another length)."""
     try:
-        raw = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
+        raw = binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError:
         return None
     return int.from_bytes(raw, "big") if len(raw) == _CRC_BYTES[algorithm] else None
 

@@ -167,7 +167,7 @@ class LaneCalls:
         if not etag.strip('"'):
             raise self._unproven(operation, bucket, key, answer, "without an ETag")
         crc = answer.headers.get(b"x-amz-checksum-crc64nvme")
-        return Written(etag, version_id(answer), None if crc is None else decode_crc(crc.decode("latin-1")))
+        return Written(etag, version_id(answer), None if crc is None else decode_crc(crc))
 
     def _document(self, operation: str, bucket: str, key: str, answer: Answer, *, pinned: bool = False) -> Element:
         """Return the document of a 200; an ``<Error>`` inside is raised as that error."""

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from bucket_brigade.s3.sigv4 import ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, Identity, Stamp, signing_key
+from bucket_brigade.s3.sigv4 import ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, Identity, Stamp, signing_key, stamp_of
 
 PLACEHOLDER_KEY = "bucket-brigade-placeholder-key"
 
@@ -148,7 +148,7 @@ class Form:
         on_object: the path ends with the key.
     """
 
-    __slots__ = ("_canonical", "_head", "hashes_payload", "on_object", "scope", "target")
+    __slots__ = ("_canonical", "_head", "_stamp", "_stamped", "hashes_payload", "on_object", "scope", "target")
 
     def __init__(
         self,
@@ -166,6 +166,8 @@ class Form:
         self.on_object = on_object
         self._canonical = canonical
         self._head = head
+        self._stamp: Stamp | None = None
+        self._stamped = canonical, head
 
     def fill(self, stamp: Stamp | None, fields: dict[str, str], payload: str = EMPTY_SHA256) -> bytes:
         """Return the head of the request, signed. ``fields`` has a value for each varying field, and is changed.
@@ -173,13 +175,24 @@ class Form:
         ``payload`` is the body's SHA-256 in hex, used where ``hashes_payload``. Header values among ``fields`` must be free
         of control characters and trimmed (see ``trimmed``).
         """
+        if stamp is not self._stamp:
+            self._stamped = _stamped(self._canonical, stamp), _stamped(self._head, stamp)
+            self._stamp = stamp
+        canonical, head = self._stamped
         if stamp is not None:
-            fields["x-amz-date"] = stamp.date
-            fields["x-amz-security-token"] = stamp.token
             fields["x-amz-content-sha256"] = payload
-            fields["credential"] = stamp.credential
-            fields["signature"] = stamp.sign(self._canonical % fields)
-        return (self._head % fields).encode()
+            fields["signature"] = stamp.sign(canonical % fields)
+        return (head % fields).encode()
+
+
+def _stamped(template: str, stamp: Stamp | None) -> str:
+    """Return a template with all that is the same for a second filled in."""
+    if stamp is None:
+        return template
+    given = {"x-amz-date": stamp.date, "x-amz-security-token": stamp.token, "credential": stamp.credential}
+    for name, value in given.items():
+        template = template.replace(f"%({name})s", _fixed(value))
+    return template
 
 
 def compile_form(
@@ -349,13 +362,13 @@ def _demand_same_signature(
 ) -> None:
     day, region, service = signature["day"], signature["region"], signature["service"]
     date = captured.headers["x-amz-date"]
-    scope = f"{day}/{region}/{service}/aws4_request"
-    stamp = Stamp(
+    stamp = stamp_of(
         date=date,
-        credential=f"{ALGORITHM} Credential={identity.access_key}/{scope}",
-        preamble=f"{ALGORITHM}\n{date}\n{scope}\n",
-        key=signing_key(identity.secret_key, day, region, service),
+        access_key=identity.access_key,
         token=identity.token,
+        key=signing_key(identity.secret_key, day, region, service),
+        region=region,
+        service=service,
     )
     fields = dict(values)
     form.fill(stamp, fields, sha256(captured.body).hexdigest())

@@ -37,6 +37,7 @@ class Stamp(NamedTuple):
         credential: ``AWS4-HMAC-SHA256 Credential=…``, the beginning of the header ``Authorization``.
         preamble: the string to sign up to the hash of the canonical request.
         key: the signing key of the day.
+        inner, outer: the SHA-256 of the padded signing key, with which both halves of an HMAC begin (RFC 2104).
         token: the header ``x-amz-security-token``, empty for permanent credentials.
     """
 
@@ -44,6 +45,8 @@ class Stamp(NamedTuple):
     credential: str
     preamble: str
     key: bytes
+    inner: Any
+    outer: Any
     token: str
 
     def __repr__(self) -> str:
@@ -51,8 +54,26 @@ class Stamp(NamedTuple):
 
     def sign(self, canonical: str) -> str:
         """Return the signature, in hex, of a canonical request."""
-        to_sign = self.preamble + sha256(canonical.encode()).hexdigest()
-        return hmac.digest(self.key, to_sign.encode(), "sha256").hex()
+        inner, outer = self.inner.copy(), self.outer.copy()
+        inner.update((self.preamble + sha256(canonical.encode()).hexdigest()).encode())
+        outer.update(inner.digest())
+        signature: str = outer.hexdigest()
+        return signature
+
+
+def stamp_of(*, date: str, access_key: str, token: str, key: bytes, region: str, service: str) -> Stamp:
+    """Return the stamp of a second: its ``date`` is that of ``x-amz-date``, ``key`` the signing key of its day."""
+    scope = f"{date[:8]}/{region}/{service}/aws4_request"
+    padded = key.ljust(sha256().block_size, b"\0")
+    return Stamp(
+        date=date,
+        credential=f"{ALGORITHM} Credential={access_key}/{scope}",
+        preamble=f"{ALGORITHM}\n{date}\n{scope}\n",
+        key=key,
+        inner=sha256(bytes(byte ^ 0x36 for byte in padded)),
+        outer=sha256(bytes(byte ^ 0x5C for byte in padded)),
+        token=token,
+    )
 
 
 def signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
@@ -115,13 +136,13 @@ class Signer:
         if self._key_of != (identity, day):
             self._key = signing_key(identity.secret_key, day, self._region, self._service)
             self._key_of = (identity, day)
-        scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        self._stamp = Stamp(
+        self._stamp = stamp_of(
             date=date,
-            credential=f"{ALGORITHM} Credential={identity.access_key}/{scope}",
-            preamble=f"{ALGORITHM}\n{date}\n{scope}\n",
-            key=self._key,
+            access_key=identity.access_key,
             token=identity.token,
+            key=self._key,
+            region=self._region,
+            service=self._service,
         )
         self._second = second
         return self._stamp

@@ -15,16 +15,17 @@ from bucket_brigade.s3.prepared import (
     copy_source,
     quote_key,
 )
-from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Identity, Stamp, signing_key
+from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Identity, signing_key, stamp_of
 
 IDENTITY = Identity("AK", "SK", "")
 SCOPE = "20261122/us-east-1/s3/aws4_request"
-STAMP = Stamp(
+STAMP = stamp_of(
     date="20261122T123103Z",
-    credential=f"AWS4-HMAC-SHA256 Credential=AK/{SCOPE}",
-    preamble=f"AWS4-HMAC-SHA256\n20261122T123103Z\n{SCOPE}\n",
-    key=signing_key("SK", "20261122", "us-east-1", "s3"),
+    access_key="AK",
     token="",
+    key=signing_key("SK", "20261122", "us-east-1", "s3"),
+    region="us-east-1",
+    service="s3",
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bucket_brigade.s3.sigv4 import Identity, Signer, Stamp, signing_key
+from bucket_brigade.s3.sigv4 import Identity, Signer, signing_key, stamp_of
 
 
 @dataclass
@@ -44,12 +44,13 @@ def test_example_of_the_s3_documentation() -> None:
         "x-amz-date:20130524T000000Z\n\nhost;range;x-amz-content-sha256;x-amz-date\n"
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )
-    stamp = Stamp(
+    stamp = stamp_of(
         date="20130524T000000Z",
-        credential="",
-        preamble="AWS4-HMAC-SHA256\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n",
-        key=signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3"),
+        access_key="AKIAIOSFODNN7EXAMPLE",
         token="",
+        key=signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3"),
+        region="us-east-1",
+        service="s3",
     )
     assert stamp.sign(canonical) == "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
 
@@ -110,7 +111,9 @@ async def test_failed_refresh_is_tried_again_by_the_next() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    stamp = Stamp("20261122T123103Z", "c", "p", b"derived-key", "session-token")
+    stamp = stamp_of(
+        date="20261122T123103Z", access_key="AK", token="session-token", key=b"derived-key", region="r", service="s3"
+    )
     shown = repr(stamp) + repr(Identity("AK", "secret-key", "session-token"))
     assert "session-token" not in shown
     assert "derived" not in shown
