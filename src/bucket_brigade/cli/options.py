@@ -29,6 +29,8 @@ SETTINGS_FLAGS = {
     "multipart_threshold": "transfer.multipart_threshold_bytes",
     "lane": "engine.lane",
     "list_shards": "engine.list_shards",
+    "max_bandwidth": "engine.max_bandwidth",
+    "max_requests_per_second": "engine.max_requests_per_second",
 }
 """Parameter name to the setting's name in the configuration file; the file itself has none."""
 
@@ -126,7 +128,17 @@ list_shards_option = click.option(
 engine_options = _chain(
     lane_option,
     list_shards_option,
-    _setting("--concurrency", metavar="N", text="Transfers in flight in each worker process."),
+    _setting(
+        "--concurrency",
+        metavar="N|auto",
+        text="Transfers in flight in each worker process; auto finds the best number.",
+    ),
+    _setting(
+        "--max-bandwidth",
+        metavar="RATE",
+        text="Bytes per second of the whole job, such as 20MiB, or by the time of day: '08:00,10M 18:00,off'.",
+    ),
+    _setting("--max-requests-per-second", metavar="N|off", text="Requests per second of the whole job."),
     _setting("--processes", metavar="N", text="Worker processes; 0 chooses by itself."),
     _setting("--memory", metavar="SIZE", text="Budget for all buffers of a process, such as 64MiB."),
     _setting("--part-size", metavar="SIZE", text="Of multipart uploads and ranged downloads, 5MiB to 5GiB."),

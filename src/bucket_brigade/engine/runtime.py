@@ -14,6 +14,7 @@ from bucket_brigade.model.location import S3Location
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Context
+from bucket_brigade.s3.job_limits import JobLimits, limits_of
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.settings.values import EndpointSettings
 
@@ -45,14 +46,25 @@ async def open_worker(
         part_concurrency=setup.engine.part_concurrency,
     )
     operation = build_operation(context, sides[0], sides[1])
-    try:
-        yield Worker(
+    limits = stores[0].limits or JobLimits(limits_of(setup.engine))
+
+    def concurrency() -> int:
+        # A transfer between two endpoints is at one of them at a time.
+        return limits.limits.concurrency or sum(store.governor.limit for store in stores)
+
+    with contextlib.ExitStack() as stack:
+        worker = Worker(
             queue,
             operation,
             setup.engine,
             EventObserver(job.id, setup.worker, emit, every_transfer=setup.every_transfer),
             count_retries=lambda: sum(store.retries for store in stores),
+            concurrency=concurrency,
         )
-    finally:
-        await operation.close()
-        context.files.close()
+        for subscribe in (limits.subscribe, *(store.governor.subscribe for store in stores)):
+            stack.callback(subscribe(worker.resize))
+        try:
+            yield worker
+        finally:
+            await operation.close()
+            context.files.close()

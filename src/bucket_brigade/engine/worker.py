@@ -3,7 +3,7 @@
 Tasks, all owned by one TaskGroup::
 
     feeder    leases batches while fewer chunks wait than may be in flight, and cuts them into chunks
-    slots     ``concurrency`` of them: take a chunk, execute it, record its outcomes
+    slots     as many as the concurrency of the moment: take a chunk, execute it, record its outcomes
     recorder  every checkpoint interval, and whenever a batch or a stage is over: settle, then tell the queue
 """
 
@@ -59,6 +59,7 @@ class Worker:
         observer: Observer,
         *,
         count_retries: Callable[[], int] = int,
+        concurrency: Callable[[], int] | None = None,
     ) -> None:
         self._queue = queue
         self._operation = operation
@@ -67,7 +68,11 @@ class Worker:
         self._count_retries = count_retries
         self._retries_told = count_retries()
         self._chunks: deque[tuple[OpenBatch, Stage, list[int]]] = deque()
-        self._enough_chunks = max(settings.concurrency, 2)
+        self._concurrency = concurrency or (lambda: settings.concurrency)
+        self._wanted_slots = self._concurrency()
+        self._slots = 0
+        self._enough_chunks = max(self._wanted_slots, 2)
+        self._group: asyncio.TaskGroup | None = None
         self._open: dict[int, OpenBatch] = {}
         self._over: list[OpenBatch] = []
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -77,6 +82,7 @@ class Worker:
         self._exhausted = False
         self._stopping = False
         self._lost = False
+        self._failures_in_a_row = 0
         self.in_flight = 0
         self.fatal: Failed | None = None
 
@@ -98,10 +104,22 @@ class Worker:
                 self._feeder = group.create_task(self._feed(), name="feeder")
                 if self._stopping:
                     self._feeder.cancel()
-                for number in range(self._settings.concurrency):
-                    group.create_task(self._work(), name=f"slot {number}")
+                self._group = group
+                self.resize()
         finally:
+            self._group = None
             await self._give_back()
+
+    def resize(self) -> None:
+        """Have as many slots as the concurrency is now: missing ones begin at once, surplus ones end with their chunk."""
+        self._wanted_slots = self._concurrency()
+        self._enough_chunks = max(self._wanted_slots, 2)
+        self._feed_wanted.set()
+        if self._group is None or self._finished:
+            return
+        while self._slots < self._wanted_slots:
+            self._slots += 1
+            self._group.create_task(self._work(), name=f"slot {self._slots}")
 
     def stop(self) -> None:
         """Begin nothing new. ``run`` returns when what is in flight has ended."""
@@ -161,10 +179,10 @@ class Worker:
 
     async def _work(self) -> None:
         chunks = self._chunks
-        while True:
+        while self._slots <= self._wanted_slots:
             if not chunks:
                 if self._finished:
-                    return
+                    break
                 await self._wait_for_chunks()
                 continue
             batch, stage, indices = chunks.popleft()
@@ -175,21 +193,31 @@ class Worker:
                 outcomes = await stage.execute(batch.view, indices)
             finally:
                 self.in_flight -= 1
-            self._observe(batch, indices, outcomes)
+            self._observe(batch, indices, outcomes := batch.judge(indices, outcomes))
             if batch.record(stage, indices, outcomes):
                 self._over.append(batch)
                 self._record_wanted.set()
+        self._slots -= 1
 
     def _observe(self, batch: OpenBatch, indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         all_done = True
         for outcome in outcomes:
-            if type(outcome) is not Done:
-                all_done = False
-                if isinstance(outcome, Failed) and outcome.fatal and self.fatal is None:
-                    self.fatal = outcome
-                    self.stop()
+            if type(outcome) is Done:
+                self._failures_in_a_row = 0
+                continue
+            all_done = False
+            if isinstance(outcome, Failed):
+                self._count_failure(outcome)
         if not all_done or self._observer.every_transfer:
             self._observer.transfers_ended(batch.view, indices, outcomes)
+
+    def _count_failure(self, failed: Failed) -> None:
+        """Stop where every other transfer would fail in the same way, or many in a row do."""
+        self._failures_in_a_row += failed.blames_store
+        most = self._settings.max_failures_in_a_row
+        if self.fatal is None and (failed.fatal or (most and self._failures_in_a_row >= most)):
+            self.fatal = failed if failed.fatal else _too_many(self._failures_in_a_row, failed)
+            self.stop()
 
     async def _wait_for_chunks(self) -> None:
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -274,3 +302,11 @@ class Worker:
         for batch in self._open.values():
             self._operation.forget(batch.view)
         self._open.clear()
+
+
+def _too_many(count: int, last: Failed) -> Failed:
+    return Failed(
+        code="TooManyFailures",
+        message=f"{count:,} objects in a row failed, the last one so: {last.message}",
+        fatal=True,
+    )

@@ -2,7 +2,7 @@
 
 Every request passes it. While nothing is refused it costs a few counters; the rest is done when an interval is over, by
 whichever request ends then. ``Window`` finds the number in flight, ``Pace`` the rate once the endpoint has refused requests,
-and ``Throttle`` is the gate that an endpoint closes by asking for a pause (Retry-After), or by refusing everything.
+and ``Throttle`` is the gate that an endpoint closes by asking for a pause (Retry-After).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from bucket_brigade.errors import Throttled, TransientError
 from bucket_brigade.s3.governor_pace import Pace
-from bucket_brigade.s3.governor_window import Sample, Window
+from bucket_brigade.s3.governor_window import LARGEST_LIMIT, Sample, Window
 from bucket_brigade.s3.retry_budget import RetryBudget
 from bucket_brigade.s3.throttle import Throttle
 
@@ -38,7 +38,8 @@ class Governor:
 
     Args:
         throttle: the gate, which other processes may share.
-        concurrency: requests in flight; 0 finds the number by itself.
+        auto: find the number of requests in flight; else it is ``largest``.
+        largest: requests that may be in flight.
         now: seconds of a monotonic clock, the throttle's own.
 
     Attributes:
@@ -49,7 +50,12 @@ class Governor:
     """
 
     def __init__(
-        self, throttle: Throttle | None = None, *, concurrency: int = 0, now: Callable[[], float] = time.monotonic
+        self,
+        throttle: Throttle | None = None,
+        *,
+        auto: bool = True,
+        largest: int = LARGEST_LIMIT,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.throttle = throttle or Throttle(now=now)
         self.in_flight = 0
@@ -57,10 +63,10 @@ class Governor:
         self.retry_budget = RetryBudget()
         self.on_decision: OnDecision | None = None
         self._now = now
-        self._window = None if concurrency else Window()
+        self._largest = largest
+        self._window = Window(largest=largest) if auto else None
         self._pace = Pace()
-        self.limit = concurrency or Window().limit
-        self.open_to = self.limit
+        self.limit = self.open_to = self._window.limit if self._window is not None else largest
         self._listeners: list[Callable[[], None]] = []
         self._busy_s = 0.0
         self._timed_out = False
@@ -83,6 +89,13 @@ class Governor:
         """Call ``listener`` after each change of ``limit``; what is returned ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def choose(self, *, auto: bool) -> None:
+        """From now on, find the number of requests in flight, or leave it to those who send them."""
+        if auto != (self._window is not None):
+            self._window = Window(largest=self._largest) if auto else None
+            self._begin(self._now())
+            self._change_limit(self._window.limit if self._window is not None else self._largest)
 
     # --- a request begins and ends ---------------------------------------------------------------------------------
 
@@ -182,7 +195,7 @@ class Governor:
         began, answers, _ = self._began
         goodput = (self.answers - answers) / max(now - began, 0.01)
         self._pace.refuse(now, sent_at=sent_at, goodput=goodput, answers=self.answers)
-        if retry_after_s or self._pace.starved:
+        if retry_after_s:
             self.throttle.close(sent_at=sent_at, retry_after_s=retry_after_s)
         if first:
             self.open_to = 0

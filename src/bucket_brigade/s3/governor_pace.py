@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import math
 
+SHORTEST_EPOCH_S = 0.02
 EPOCH_S = 0.1
 LONGEST_EPOCH_S = 1.0
 ENOUGH_ANSWERS = 20
-"""An epoch lasts until it has so many answers, within its bounds."""
+"""An epoch lasts until it has so many answers, within its bounds; one that is mostly refused ends early."""
 
 BACK_OFF = 0.97
 STEP = 3.0
-LARGEST_STEP = 0.1
-"""A second adds the smaller of ``STEP`` x the root of the rate and this part of the rate."""
+LARGEST_STEP, LEAST_STEP = 0.1, 3.0
+"""A second adds ``STEP`` x the root of the rate, but no more than this part of it and a few."""
 
 QUIET_S = 2.0
 """After so long without a refusal, what a second adds doubles every second: the limit is no longer where it was."""
 
-LIFTED_AFTER_S = 5.0
-LEAST_RATE = 1.0
+USED = 0.8
+LIFTED_AFTER_S = 2.0
+"""A pace that nobody keeps up with for so long is none."""
+
+LEAST_RATE = 2.0
 
 
 class Pace:
@@ -33,13 +37,11 @@ class Pace:
     Attributes:
         rate: requests per second.
         refused: refusals in this epoch, of requests sent at the present rate.
-        starved: the last epoch had refusals only.
     """
 
     def __init__(self) -> None:
         self.rate: float | None = None
         self.refused = 0
-        self.starved = False
         self._set_at = 0.0
         self._quiet_since = 0.0
         self._used_at = 0.0
@@ -68,25 +70,29 @@ class Pace:
         elapsed_s = now - self._began
         if not self._settled and elapsed_s >= 0:
             self._began, self._answers, self._settled = now, answers, True
-        if self.rate is None or elapsed_s < max(EPOCH_S, latency_s):
             return False
         good = answers - self._answers
-        if good + self.refused < ENOUGH_ANSWERS and elapsed_s < LONGEST_EPOCH_S:
+        if self.rate is None or not self._is_over(elapsed_s, good, latency_s):
             return False
-        self.starved = bool(self.refused) and not good
         if self.refused:
             self.rate = max(LEAST_RATE, self.rate / 2, min(self.rate, good / elapsed_s) * BACK_OFF)
             self._quiet_since = now
             self._begin(now, answers, settle_s=latency_s)
         else:
-            self._grow(now, good / elapsed_s, elapsed_s)
+            self._grow(now, good, elapsed_s)
             self._begin(now, answers, settle_s=0.0)
         return True
+
+    def _is_over(self, elapsed_s: float, good: int, latency_s: float) -> bool:
+        mostly_refused = self.refused > max(good, ENOUGH_ANSWERS)
+        if elapsed_s < max(SHORTEST_EPOCH_S if mostly_refused else EPOCH_S, latency_s):
+            return False
+        return good + self.refused >= ENOUGH_ANSWERS or elapsed_s >= LONGEST_EPOCH_S
 
     @property
     def due(self) -> float:
         """When to look next, at the earliest."""
-        return self._began + EPOCH_S
+        return self._began + SHORTEST_EPOCH_S if self._settled else self._began
 
     def _begin(self, now: float, answers: int, *, settle_s: float) -> None:
         """Begin an epoch; after a change for less, only when the answers to what was sent before have come."""
@@ -96,13 +102,13 @@ class Pace:
         self._answers = answers
         self._settled = not settle_s
 
-    def _grow(self, now: float, goodput: float, elapsed_s: float) -> None:
+    def _grow(self, now: float, good: int, elapsed_s: float) -> None:
         assert self.rate is not None  # noqa: S101 - look() asked
-        if goodput >= 0.8 * self.rate:
+        if good + 2 >= USED * self.rate * elapsed_s:
             self._used_at = now
             quiet_s = now - self._quiet_since
             faster = 2.0 ** min(16.0, max(0.0, quiet_s - QUIET_S))
-            step = min(STEP * math.sqrt(self.rate), LARGEST_STEP * self.rate)
+            step = min(STEP * math.sqrt(self.rate), LARGEST_STEP * self.rate + LEAST_STEP)
             self.rate += min(step * faster, self.rate) * elapsed_s
         elif now - self._used_at > LIFTED_AFTER_S:
             self.rate = None

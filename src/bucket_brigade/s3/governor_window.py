@@ -1,8 +1,8 @@
 """How many requests to one endpoint are in flight, found out by what more of them bring. Pure: it is told of samples.
 
-It begins by doubling while that pays. Then it holds, and tries now and then whether a few more bring more, or, where answers
-take longer than they did, whether fewer bring as much. Too few in flight cost throughput, too many only memory: in doubt it
-has more.
+It begins by doubling, or more, while that pays. Then it holds, and tries now and then whether a few more bring more, or, where
+answers take longer than they did, whether fewer bring as much. Too few in flight cost throughput, too many only memory: in
+doubt it has more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ LARGEST_LIMIT = 1024
 USED = 0.6
 """Samples with a smaller part of the limit in flight tell nothing about it: something else was in the way."""
 
-DOUBLING_PAYS = 1.3
+GROWTH_PAYS = 1.3
+FAR_S, FAR_GROWTH = 0.04, 4
+"""An endpoint that takes so long to answer needs many in flight: then it grows fourfold, because every step takes two answers."""
+
 UP, UP_PAYS = 1.25, 1.06
 DOWN, DOWN_COSTS = 0.8, 0.97
 SLOWER = 1.3
@@ -58,10 +61,10 @@ class Window:
     """
 
     def __init__(self, *, first: int = FIRST_LIMIT, largest: int = LARGEST_LIMIT) -> None:
-        self.limit = first
+        self.limit = min(first, largest)
         self._largest = largest
         self._phase = _Phase.START
-        self._before = (first, 0.0)
+        self._before = (self.limit, 0.0)
         self._hold_goodput = 0.0
         self._fastest_s = float("inf")
         self._hold_s = SHORTEST_HOLD_S
@@ -75,7 +78,7 @@ class Window:
         match self._phase:
             case _Phase.START:
                 if used:
-                    self._double(now, sample.goodput)
+                    self._grow(now, sample)
             case _Phase.HOLD:
                 self._hold(now, sample, used=used)
             case _Phase.UP:
@@ -88,17 +91,18 @@ class Window:
         self.limit = max(LEAST_LIMIT, int(self.limit * TIMED_OUT))
         self._rest(now, 0.0)
 
-    def _double(self, now: float, goodput: float) -> None:
+    def _grow(self, now: float, sample: Sample) -> None:
         limit, before = self._before
-        if goodput < DOUBLING_PAYS * before:
-            if goodput < UP_PAYS * before:
+        if sample.goodput < GROWTH_PAYS * before:
+            if sample.goodput < UP_PAYS * before:
                 self.limit = limit
-            self._rest(now, goodput)
+            self._rest(now, sample.goodput)
         elif self.limit == self._largest:
-            self._rest(now, goodput)
+            self._rest(now, sample.goodput)
         else:
-            self._before = (self.limit, goodput)
-            self.limit = min(2 * self.limit, self._largest)
+            self._before = (self.limit, sample.goodput)
+            growth = FAR_GROWTH if sample.latency_s > FAR_S else 2
+            self.limit = min(growth * self.limit, self._largest)
 
     def _rest(self, now: float, goodput: float) -> None:
         self._phase = _Phase.HOLD

@@ -35,7 +35,7 @@ async def open_store(
 
     Args:
         endpoint: its settings.
-        engine: gives the number of connections (every transfer may move several parts at once) and the retry policy.
+        engine: gives the retry policy, and whether the concurrency finds itself.
         governor: of this endpoint, where several stores share it; else it has one of its own.
         on_retry: told of every retry.
 
@@ -44,7 +44,7 @@ async def open_store(
     """
     from bucket_brigade.s3.client import ClientStore
 
-    connections = max_connections(engine)
+    connections = max_connections()
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(endpoint, max_connections=connections))
         client_store = ClientStore(client, endpoint)
@@ -88,15 +88,12 @@ async def _prefer_lane(
 
 def open_governor(engine: EngineSettings) -> Governor:
     """Return the governor of an endpoint: with a chosen concurrency, it only answers refusals."""
-    return Governor(concurrency=max_connections(engine) if engine.concurrency else 0)
+    return Governor(auto=not engine.concurrency, largest=max_connections())
 
 
-def max_connections(engine: EngineSettings) -> int:
-    """Return how many connections to one endpoint a process may need, and has descriptors for. They are opened on demand.
+def max_connections() -> int:
+    """Return how many connections to one endpoint this process has descriptors for. They are opened on demand.
 
     Generous, because a request that waits for a connection already runs against its deadline.
     """
-    most = min(LARGEST_LIMIT, transfers_at_once())
-    if not engine.concurrency:
-        return most
-    return min(most, max(16, engine.concurrency * engine.part_concurrency))
+    return min(LARGEST_LIMIT, transfers_at_once())

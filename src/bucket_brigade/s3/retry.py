@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from bucket_brigade.errors import Throttled, TransferError, TransientError
+from bucket_brigade.errors import Throttled, TransferError, TransientError, Unreachable
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.settings.values import RetrySettings
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
 
 T = TypeVar("T")
+
+PACED_ATTEMPTS = 3
+"""By so many attempts less is a throttled request's wait reckoned."""
 
 OnRetry = Callable[[TransientError, int, float], None]
 """Called before each wait with the error, the attempts made so far, and the seconds to wait."""
@@ -134,22 +137,27 @@ class Retrier:
             error.attempts = attempt
             raise
 
+    def _costs_an_attempt(self, error: TransientError | None) -> bool:
+        """Throttling, and the loss of an endpoint that was there before, are waited out: time alone ends the attempts."""
+        return not (isinstance(error, Throttled) or (isinstance(error, Unreachable) and self._governor.answers > 0))
+
     def _retrying(self, began: float) -> AsyncRetrying:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
         spent = 0
 
         def wait(state: RetryCallState) -> float:
-            error = _error_of(state)
+            error, jitter = _error_of(state), self._jitter()
             asked_s = error.retry_after_s if error is not None else None
-            delay_s = retry_delay_s(self._policy, state.attempt_number, asked_s, self._jitter())
-            if isinstance(error, Throttled):  # the pace of all requests already answers it
-                return delay_s
+            if isinstance(error, Throttled):
+                # The pace of all requests answers it already: a long wait of this one would only leave its place unused.
+                return retry_delay_s(self._policy, state.attempt_number - PACED_ATTEMPTS, asked_s, jitter)
+            delay_s = retry_delay_s(self._policy, state.attempt_number, asked_s, jitter)
             return max(delay_s, self._governor.retry_budget.take(self._now(), self._governor.answers))
 
         def stop(state: RetryCallState) -> bool:
             nonlocal spent
-            spent += not isinstance(_error_of(state), Throttled)
+            spent += self._costs_an_attempt(_error_of(state))
             return not may_retry(self._policy, spent, self._now() - began, state.upcoming_sleep)
 
         def tell(state: RetryCallState) -> None:

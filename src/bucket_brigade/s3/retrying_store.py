@@ -27,6 +27,7 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.codes import BY_CODE
 from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.job_limits import JobLimits
 from bucket_brigade.s3.listing import iterate_uploads
 from bucket_brigade.s3.renewal import Renewal
 from bucket_brigade.s3.retry import OnRetry, Retrier
@@ -79,6 +80,7 @@ class RetryingStore:
     Attributes:
         inner: makes one attempt per call.
         governor: lets requests begin.
+        limits: of the job that this store belongs to, if it belongs to one.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class RetryingStore:
     ) -> None:
         self.inner = inner
         self.governor = governor
+        self.limits: JobLimits | None = None
+        self._shared = (policy, governor, on_retry, renewal)
         self._retrier = Retrier(policy, governor, on_retry)
         self._renewal = renewal
         self._run = self._retrier.run if renewal is None else self._run_renewing
@@ -99,6 +103,13 @@ class RetryingStore:
     def retries(self) -> int:
         """Attempts beyond the first, over all calls so far."""
         return self._retrier.retries
+
+    def for_job(self, limits: JobLimits) -> RetryingStore:
+        """Return the store of one job: it shares everything but the limits, and the count of retries."""
+        store = RetryingStore(self.inner, *self._shared)
+        store.limits = limits
+        limits.attach(store)
+        return store
 
     async def _run_renewing(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
         """Run a request; where the endpoint calls the credentials expired, renew them. That costs none of its attempts."""

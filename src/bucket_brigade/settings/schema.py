@@ -18,6 +18,7 @@ from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.job import PRESERVABLE, Overwrite
 from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_SINGLE_PUT_BYTES, MIB, MIN_PART_BYTES
 from bucket_brigade.settings.addresses import hands_out_credentials
+from bucket_brigade.settings.limits import check_bandwidth
 from bucket_brigade.settings.units import format_size, parse_duration, parse_size
 from bucket_brigade.settings.values import Secret
 
@@ -37,12 +38,13 @@ class Kind(Enum):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What a value must fulfil beyond its kind. ``check`` returns what is wrong with it, or None."""
+    """What a value must fulfil beyond its kind. ``check`` returns what is wrong with it, or None; ``zero`` may stand for 0."""
 
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
     check: Callable[[str], str | None] | None = None
+    zero: str = ""
 
 
 ANY = Rule()
@@ -87,6 +89,7 @@ def host_of(url: str) -> str:
 ENDPOINT_RULES: Mapping[str, Rule] = {
     "endpoint_url": Rule(check=check_endpoint_url),
     "region": Rule(check=_check_region),
+    "preset": Rule(choices=("aws", "minio", "r2", "b2", "gcs", "ceph", "seaweedfs", "wasabi", "garage")),
     "request_payer": Rule(choices=("requester",)),
     "addressing": Rule(choices=("auto", "path", "virtual")),
     "checksum": Rule(choices=("auto", "crc64nvme", "when_required")),
@@ -102,7 +105,7 @@ TRANSFER_RULES: Mapping[str, Rule] = {
     "preserve": Rule(choices=("all", "none", *PRESERVABLE)),
 }
 ENGINE_RULES: Mapping[str, Rule] = {
-    "concurrency": Rule(low=1, high=10_000),
+    "concurrency": Rule(low=0, high=10_000, zero="auto"),
     "processes": Rule(low=0, high=256),
     "memory_bytes": Rule(low=MIN_PART_BYTES),
     "part_concurrency": Rule(low=1, high=1000),
@@ -112,8 +115,11 @@ ENGINE_RULES: Mapping[str, Rule] = {
     "planned_ahead": Rule(low=1, high=10_000),
     "batch_size": Rule(low=1, high=1000),
     "max_batch_attempts": Rule(low=1, high=1000),
+    "max_failures_in_a_row": Rule(low=0),
     "lane": Rule(choices=("auto", "on", "off")),
-    "list_shards": Rule(low=0, high=256),
+    "list_shards": Rule(low=0, high=256, zero="auto"),
+    "max_bandwidth": Rule(check=check_bandwidth),
+    "max_requests_per_second": Rule(low=0, high=1_000_000, zero="off"),
     "retry.max_attempts": Rule(low=1, high=1000),
     "retry.max_elapsed_s": Rule(low=0, high=604_800),
     "retry.base_delay_s": Rule(low=0, high=3600),
@@ -174,6 +180,8 @@ def read_value(key: Key, written: object) -> object:
     Raises:
         ConfigError: of the wrong type, out of range, or not one of the choices. It never shows a secret.
     """
+    if key.rule.zero and written == key.rule.zero:
+        return 0
     value = _READERS[key.kind](written)
     if key.name.endswith("attributes.metadata") and isinstance(value, tuple):
         # HTTP, and so S3, knows no case in the names of headers.

@@ -43,6 +43,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         access_key_id, secret_access_key, session_token: instead of a profile; from the environment or the configuration file.
         no_sign_request: anonymous requests.
         request_payer: ``requester`` or None.
+        preset: what kind of service it is (``minio``, ``r2``, …): fills in what is left open here.
         addressing: ``auto``, ``path`` or ``virtual``.
         checksum: ``auto`` sends CRC64NVME with every write until the endpoint refuses it; ``crc64nvme`` insists;
             ``when_required`` sends none; sizes and ETags are still checked.
@@ -72,6 +73,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     expected_bucket_owner: str | None = None
     sse_c_key: Secret | None = None
     copy_source_sse_c_key: Secret | None = None
+    preset: str | None = None
 
 
 class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a job is run; may differ from one run of the same job to the next.
 
     Attributes:
-        concurrency: transfers in flight in each worker process.
+        concurrency: transfers in flight in each worker process; 0 (``auto``) finds out how many the endpoint is worth.
         processes: worker processes; 0 begins with one and adds more, up to the cores, while the queue stays full.
         memory_bytes: one budget for all body buffers of a process. A transfer holds min(object, part size) for each part in
             flight, so at most ``memory_bytes / part_size`` parts are in flight, whatever the concurrency:
@@ -105,13 +107,18 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         planned_ahead: batches planned and not yet begun before planning waits.
         batch_size: transfers in a full batch, at most 1,000.
         max_batch_attempts: a batch whose worker died this often fails.
+        max_failures_in_a_row: after so many objects that the endpoint refused or failed, with none in between that went well, the
+            job stops, resumable; 0 never stops it.
         lane: ``auto`` sends requests over the lane (prepared requests) where the endpoint allows it; ``off`` sends all through
             the aioboto3 client; ``on`` refuses an endpoint that the lane cannot serve.
         list_shards: ranges of one bucket that are listed side by side; 0 begins with one and divides listings that turn out
             to be long.
+        max_bandwidth: bytes of bodies per second that the job may send, and may receive; a size, ``off``, or a timetable
+            (``08:00,10M 18:00,off``), see ``settings.limits``.
+        max_requests_per_second: of the whole job; 0 for no limit.
     """
 
-    concurrency: int = 64
+    concurrency: int = 0
     processes: int = 0
     memory_bytes: int = 48 * MIB
     part_concurrency: int = 8
@@ -121,8 +128,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     planned_ahead: int = 64
     batch_size: int = 1000
     max_batch_attempts: int = 10
+    max_failures_in_a_row: int = 1000
     lane: str = "auto"
     list_shards: int = 0
+    max_bandwidth: str = "off"
+    max_requests_per_second: int = 0
     retry: RetrySettings = RetrySettings()
 
 

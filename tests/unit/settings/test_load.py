@@ -189,7 +189,7 @@ def test_two_variables_for_one_key_must_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ("engine.concurrency = 0", "at least 1"),
+        ("engine.concurrency = -1", "at least 0"),
         ("engine.concurrency = true", "whole number"),
         ("engine.concurrency = 1.5", "whole number"),
         ("engine.concurrency = '4x'", "whole number"),
