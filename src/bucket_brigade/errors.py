@@ -9,7 +9,8 @@
     │  ├─ TransientError       worth another attempt
     │  │  ├─ Throttled         the endpoint asks for less (SlowDown, 503, 429)
     │  │  ├─ StoreUnavailable  the endpoint failed (500, 502, 504, an HTML page)
-    │  │  ├─ ConnectionLost    no answer, or only a part of one (reset, time-out, DNS)
+    │  │  ├─ ConnectionLost    no answer, or only a part of one (reset, time-out)
+    │  │  │  └─ Unreachable    no connection at all (DNS, refused, no route)
     │  │  └─ Conflict          409: another write was in the way
     │  └─ PermanentError       the same request would fail again
     │     ├─ NotFound          no such bucket, key, version or upload
@@ -110,6 +111,10 @@ class StoreUnavailable(TransientError):
 
 class ConnectionLost(TransientError):
     """No answer, or only a part of one: reset, time-out, short body, DNS failure."""
+
+
+class Unreachable(ConnectionLost):
+    """No connection could be made: DNS failure, refused, no route. No object is to blame: the job waits, then pauses."""
 
 
 class Conflict(TransientError):

@@ -11,11 +11,14 @@ from bucket_brigade.journal.port import Checkpoint, Lease
 from bucket_brigade.model.outcome import Done, Failed, Failure, Outcome, Skipped, State, Vanished
 from bucket_brigade.operations.port import BatchView, Stage
 
+ROUNDS = 3
+"""A transfer that fails in passing (throttled, the endpoint failed, no answer) is tried so often, each time with all retries."""
+
 
 class OpenBatch:
     """States of one leased batch. Not yet settled transfers are given out in chunks, stage by stage."""
 
-    __slots__ = ("_failures", "_outstanding", "_stage", "counters", "dirty", "epoch", "states", "view")
+    __slots__ = ("_failures", "_outstanding", "_rounds", "_stage", "counters", "dirty", "epoch", "states", "view")
 
     def __init__(self, lease: Lease) -> None:
         self.view = BatchView(lease.batch_id, lease.transfers, lease.epoch > 1)
@@ -26,9 +29,13 @@ class OpenBatch:
         self._failures: list[Failure] = []
         self._stage = -1
         self._outstanding = 0
+        self._rounds: dict[int, int] = {}
 
     def next_stage(self, stages: Sequence[Stage]) -> tuple[Stage, list[list[int]]] | None:
-        """Return the next stage with something to do, and its chunks; None when every transfer is settled."""
+        """Return the next stage with something to do, and its chunks; None when every transfer is settled.
+
+        When the last stage is over, those that failed in passing are given out once more, from their stage on.
+        """
         while self._stage + 1 < len(stages):
             self._stage += 1
             stage = stages[self._stage]
@@ -37,7 +44,20 @@ class OpenBatch:
                 chunks = [todo[i : i + stage.chunk_size] for i in range(0, len(todo), stage.chunk_size)]
                 self._outstanding = len(chunks)
                 return stage, chunks
+        if self._rounds and not self.settled:
+            self._stage = -1
+            return self.next_stage(stages)
         return None
+
+    def judge(self, indices: Sequence[int], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the outcomes with what failed in passing for the last time made a failure for good."""
+        judged = list(outcomes)
+        for position, outcome in enumerate(judged):
+            if isinstance(outcome, Failed) and outcome.transient and not outcome.fatal:
+                rounds = self._rounds[indices[position]] = self._rounds.get(indices[position], 0) + 1
+                if rounds >= ROUNDS:
+                    judged[position] = msgspec.structs.replace(outcome, transient=False)
+        return judged
 
     @property
     def settled(self) -> bool:
@@ -47,7 +67,8 @@ class OpenBatch:
     def record(self, stage: Stage, indices: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
         """Record what became of a chunk; return whether it was the stage's last one.
 
-        A fatal failure leaves the transfer as it is: the job stops, and a later run tries it again.
+        A fatal failure leaves the transfer as it is: the job stops, and a later run tries it again. So does a transient one: it
+        is tried again by this worker.
         """
         for index, outcome in zip(indices, outcomes, strict=True):
             self._record(stage, index, outcome)
@@ -73,7 +94,7 @@ class OpenBatch:
             case Vanished():
                 self.states[index] = State.VANISHED
                 counters.vanished += 1
-            case Failed(fatal=True):
+            case Failed(fatal=True) | Failed(transient=True):
                 pass
             case Failed(code=code, message=message, request_id=request_id, attempts=attempts):
                 self.states[index] = State.FAILED

@@ -26,7 +26,7 @@ class EventObserver:
         for index, outcome in zip(indices, outcomes, strict=True):
             transfer = batch.transfers[index]
             if isinstance(outcome, Failed):
-                if outcome.fatal:  # the job stops, and this transfer is still to be done
+                if outcome.fatal or outcome.transient:  # the transfer is still to be done
                     continue
                 self._emit(
                     TransferFailed(

@@ -53,6 +53,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         request_id: of the last answer.
         attempts: how many requests were tried for the step that failed.
         fatal: the whole job should stop (disk full, credentials expired): the transfer goes back to the queue.
+        transient: another time it may go well: the transfer is tried again when the rest of its batch is over.
+        blames_store: the store refused or failed it, as it may refuse and fail all others: many in a row stop the job.
     """
 
     code: str
@@ -60,6 +62,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     request_id: str = ""
     attempts: int = 1
     fatal: bool = False
+    transient: bool = False
+    blames_store: bool = False
 
 
 Outcome = Done | Skipped | Vanished | Failed

@@ -144,4 +144,5 @@ def _refused(key: DeleteKey, error: DeleteError, attempts: int) -> Failed:
         code=error.code,
         message=f"The store did not delete {key.key}: {error.message or error.code}.",
         attempts=attempts,
+        blames_store=True,
     )

@@ -6,12 +6,15 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from bucket_brigade.errors import (
+    AccessDenied,
     ClockSkewed,
     CredentialsExpired,
     DiskFull,
     NotFound,
     SourceChanged,
     TransferError,
+    TransientError,
+    Unreachable,
     WrongRegion,
 )
 from bucket_brigade.model.outcome import Failed, Outcome, Vanished
@@ -20,6 +23,9 @@ OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
 FILE_GONE = frozenset({"ENOENT"})
 UNTRUSTED = frozenset({"BadCertificate", "BadTls", "ForbiddenAddress"})
 FATAL_CODES = frozenset({"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"}) | UNTRUSTED
+
+ARCHIVED = "InvalidObjectState"
+FATAL_KINDS = (DiskFull, CredentialsExpired, ClockSkewed, WrongRegion, Unreachable)
 
 Result = TypeVar("Result")
 
@@ -43,18 +49,20 @@ def outcome_of(error: TransferError, *, gone: frozenset[str] = frozenset()) -> O
 
     A source that is gone is Vanished: a SourceGone, or a NotFound with one of the codes ``gone``, where only the source can
     have said that. From a target, or a proxy before it, a 404 is a failure. What would fail every other transfer in the same
-    way (a full disk, refused credentials, a wrong clock or region, a missing bucket, an endpoint
-    that is not to be trusted) is fatal: the job stops, resumable.
+    way (a full disk, refused credentials, a wrong clock or region, a missing bucket, an endpoint that is out of reach or not to
+    be trusted) is fatal: the job stops, resumable.
     """
     if isinstance(error, SourceGone) or (isinstance(error, NotFound) and error.code in gone):
         return Vanished()
-    fatal = isinstance(error, (DiskFull, CredentialsExpired, ClockSkewed, WrongRegion)) or error.code in FATAL_CODES
+    fatal = isinstance(error, FATAL_KINDS) or error.code in FATAL_CODES
     return Failed(
         code=error.code,
         message=f"{error}" + (f" {error.remedy}" if error.remedy else ""),
         request_id=error.request_id,
         attempts=getattr(error, "attempts", 1),
         fatal=fatal,
+        transient=isinstance(error, TransientError),
+        blames_store=isinstance(error, TransientError) or (isinstance(error, AccessDenied) and error.code != ARCHIVED),
     )
 
 

@@ -7,6 +7,7 @@ No message holds a secret: what a store wrote is shown only after ``redact``.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from typing import Any
 from bucket_brigade.errors import (
     BrigadeError,
     ChecksumMismatch,
+    ClockSkewed,
     ConfigError,
     ConnectionLost,
     CredentialsExpired,
@@ -24,6 +26,7 @@ from bucket_brigade.errors import (
     StoreUnavailable,
     TransferError,
     TransientError,
+    Unreachable,
     WrongRegion,
 )
 from bucket_brigade.model.redaction import redact_foreign
@@ -65,6 +68,7 @@ def error_from_answer(
     region: str = "",
     location: str = "",
     redirect_host: str = "",
+    date: str = "",
 ) -> TransferError:
     """Return the error that an answer of a store means; the caller raises it.
 
@@ -78,11 +82,14 @@ def error_from_answer(
         region: ``x-amz-bucket-region``, or ``<Region>`` of the body.
         location: ``s3://bucket/key``, for the message.
         redirect_host: the host that a redirect names. It is never followed.
+        date: the header Date, what the endpoint's clock says.
     """
     code = _name(code, status, operation)
     kind, sentence = _classify(code, status)
     if kind is WrongRegion:
         sentence = _elsewhere(sentence, region, redirect_host)
+    if kind is ClockSkewed and (offset := clock_offset(date)):
+        sentence = f"{sentence}: it is {offset}"
     if message and (not sentence or code in TELLING):
         sentence = f"{sentence}: {redact(message)}" if sentence else redact(message)
     where = f"{operation} {location}".rstrip()
@@ -122,6 +129,19 @@ def _elsewhere(sentence: str, region: str, host: str) -> str:
     return sentence
 
 
+def clock_offset(date: str, *, now: datetime | None = None) -> str:
+    """Return how this machine's clock differs from an HTTP date ("5 min 3 s behind"), "" where nothing can be said."""
+    try:
+        theirs = parsedate_to_datetime(date)
+    except ValueError:
+        return ""
+    behind_s = round((theirs - (now or datetime.now(UTC))).total_seconds())
+    minutes, seconds = divmod(abs(behind_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    words = [f"{amount} {unit}" for amount, unit in ((hours, "h"), (minutes, "min"), (seconds, "s")) if amount]
+    return f"{' '.join(words) or '0 s'} {'behind' if behind_s > 0 else 'ahead'}"
+
+
 def _remedy(kind: type[TransferError], code: str, region: str) -> str:
     if kind is WrongRegion:
         named = redact(region) if region else "the region of the bucket"
@@ -157,7 +177,8 @@ def error_from_exception(exc: BaseException, *, operation: str, location: str = 
     if isinstance(reason, TransferError):
         return reason
     if reason:
-        return ConnectionLost(f"{where}: {reason}", code=_connection_code(exc))
+        lost = Unreachable if _is_out_of_reach(exc) else ConnectionLost
+        return lost(f"{where}: {reason}", code=_connection_code(exc))
     if isinstance(exc, boto.BotoCoreError):
         return PermanentError(f"{where}: {redact(str(exc))}", code=type(exc).__name__)
     raise exc
@@ -213,6 +234,7 @@ def _from_client_error(exc: Any, operation: str, location: str) -> TransferError
         region=headers.get("x-amz-bucket-region", "") or str(error.get("Region", "")),
         location=location,
         redirect_host=host or str(error.get("Endpoint", "")),
+        date=headers.get("date", ""),
     )
 
 
@@ -278,6 +300,17 @@ _LIBRARY_REASONS: tuple[tuple[str, str], ...] = (
     ("ClientError", "the connection failed"),
     ("OSError", "the connection failed"),
 )
+
+
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
+
+def _is_out_of_reach(exc: BaseException) -> bool:
+    return any(
+        isinstance(cause, socket.gaierror | ConnectionRefusedError)
+        or (isinstance(cause, OSError) and cause.errno in _NO_ROUTE)
+        for cause in _causes(exc)
+    )
 
 
 def _connection_code(exc: BaseException) -> str:

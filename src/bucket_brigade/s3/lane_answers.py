@@ -158,4 +158,5 @@ def refusal(operation: str, where: str, answer: Answer, message: ErrorMessage | 
         region=answer.header(b"x-amz-bucket-region") or error.region,
         location=where,
         redirect_host=host or error.endpoint,
+        date=answer.header(b"date"),
     )

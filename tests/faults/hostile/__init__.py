@@ -18,6 +18,7 @@ from __future__ import annotations
 from tests.faults.hostile.effects import Effect
 from tests.faults.hostile.faults import Fault, Rule, Script
 from tests.faults.hostile.messages import Answer, Request
+from tests.faults.hostile.semantics import Semantics
 from tests.faults.hostile.server import HostileS3, in_thread, serving
 
-__all__ = ["Answer", "Effect", "Fault", "HostileS3", "Request", "Rule", "Script", "in_thread", "serving"]
+__all__ = ["Answer", "Effect", "Fault", "HostileS3", "Request", "Rule", "Script", "Semantics", "in_thread", "serving"]

@@ -31,7 +31,7 @@ class HostileS3:
     Attributes:
         script: what is done to whom.
         state: what it holds; look at it (and change it) while no request is under way.
-        semantics: what it does when nothing is wrong; None for the ordinary ones.
+        rules: what it does when nothing is wrong; None for S3's own.
         writes, reads: throttles of the two kinds of requests.
         requests: how many of each operation have begun.
         seen: every request, where ``remember`` is set; without bodies.
@@ -40,7 +40,7 @@ class HostileS3:
 
     script: Script = field(default_factory=Script)
     state: State = field(default_factory=State)
-    semantics: Semantics | None = None
+    rules: Semantics | None = None
     writes: Throttle | None = None
     reads: Throttle | None = None
     remember: bool = False
@@ -49,7 +49,7 @@ class HostileS3:
     port: int = 0
 
     def __post_init__(self) -> None:
-        self._semantics = self.semantics or Semantics(self.state)
+        self.semantics = self.rules or Semantics(self.state)
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
         self._server: asyncio.AbstractServer | None = None
@@ -105,7 +105,7 @@ class HostileS3:
         else:
             for name in fault.ignores if fault is not None else ():
                 request.headers.pop(name, None)
-            answer = self._semantics.carry_out(request)
+            answer = self.semantics.carry_out(request)
             if fault is not None and fault.mangle is not None:
                 answer = fault.mangle(request, answer, self.script.random)
         if "Date" not in answer.headers:
