@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from bucket_brigade.cli.importing import import_mc, import_rclone, presets
 from bucket_brigade.cli.invocation import load
 from bucket_brigade.cli.options import common_options, engine_options, json_option
 from bucket_brigade.cli.output import write_json
@@ -27,13 +28,34 @@ _AWS_VARIABLES = {
 }
 
 
-@click.command()
+class ConfigGroup(click.Group):
+    """``config`` shows what is in force, all of it or the keys behind it; the names of its subcommands are no keys."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the subcommand that is named, else ``show`` with everything behind it."""
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "show", self.commands["show"], args
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Leave flags before a key to ``show``."""
+        return super().parse_args(ctx, args if args and args[0] in {*self.commands, "--help"} else ["show", *args])
+
+
+@click.group(cls=ConfigGroup)
+def config() -> None:
+    """Show what is in force (config [KEY…]), or take endpoints over from other programs."""
+
+
+@config.command("show")
 @click.argument("keys", nargs=-1)
 @engine_options
 @json_option
 @common_options
 @click.pass_context
-def config(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
+def show(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
     """Show what is in force, and where each value came from: of all KEYS, or of those that begin so."""
     loaded = load(ctx)
     rows = {
@@ -50,6 +72,10 @@ def config(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
     value_width = min(40, max(map(len, shown.values()), default=0))
     for key, (_, origin) in rows.items():
         click.echo(f"{key:<{key_width}}  {shown[key]:<{value_width}}  # {origin}")
+
+
+for _command in (import_mc, import_rclone, presets):
+    config.add_command(_command)
 
 
 def _from_aws(key: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

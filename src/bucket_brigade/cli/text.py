@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Sequence
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 # Line separators, and the marks that make text run backwards.
@@ -24,3 +25,10 @@ def format_local_time(time_ns: int) -> str:
     if not time_ns:
         return "-"
     return dt.datetime.fromtimestamp(time_ns // 1_000_000_000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the rows as lines with their columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

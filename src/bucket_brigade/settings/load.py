@@ -16,6 +16,7 @@ from bucket_brigade.settings import schema
 from bucket_brigade.settings.addresses import is_loopback
 from bucket_brigade.settings.customer_keys import key_and_digest, read_key_file
 from bucket_brigade.settings.hints import nearest
+from bucket_brigade.settings.presets import fill_from_preset
 from bucket_brigade.settings.schema import Key, Kind
 from bucket_brigade.settings.sources import Given, from_environment, from_file, from_flags, variable_of_key
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, LogSettings, Settings
@@ -138,10 +139,15 @@ def _find_file(config_path: str | None, environ: Mapping[str, str]) -> str | Non
     named = config_path or environ.get("BRIGADE_CONFIG")
     if named:
         return named
+    own = own_config_file()
+    return own if os.path.isfile(own) else None
+
+
+def own_config_file() -> str:
+    """Return where the user's own configuration file is, or would be."""
     import platformdirs  # late: nothing is asked of it where the file is named
 
-    own = os.path.join(platformdirs.user_config_dir(APPLICATION), CONFIG_FILE)
-    return own if os.path.isfile(own) else None
+    return os.path.join(platformdirs.user_config_dir(APPLICATION), CONFIG_FILE)
 
 
 def _read(item: Given) -> object:
@@ -198,7 +204,7 @@ def _is_table(dotted: str) -> bool:
     return dotted in _TABLES or (_is_endpoint(dotted) and known_key(dotted) is None)
 
 
-def _build(names: tuple[str, ...], values: Mapping[str, object], origins: Mapping[str, str]) -> Settings:
+def _build(names: tuple[str, ...], values: Mapping[str, object], origins: dict[str, str]) -> Settings:
     endpoints = {name: _build_endpoint(name, values, origins) for name in names}
     state_dir = values.get("state_dir")
     return Settings(
@@ -220,9 +226,12 @@ def _default_state_dir() -> str:
     return platformdirs.user_state_dir(APPLICATION)
 
 
-def _build_endpoint(name: str, values: Mapping[str, object], origins: Mapping[str, str]) -> EndpointSettings:
+def _build_endpoint(name: str, values: Mapping[str, object], origins: dict[str, str]) -> EndpointSettings:
     below = f"endpoints.{name}."
-    endpoint = _fill(EndpointSettings(name=name), below, values)
+    given = {key.removeprefix(below): value for key, value in values.items() if key.startswith(below)}
+    preset = {below + key: value for key, value in fill_from_preset(name, given).items()}
+    origins |= dict.fromkeys(preset, f"preset {given.get('preset')}")
+    endpoint = _fill(EndpointSettings(name=name), below, {**preset, **values})
     _check_endpoint(endpoint, next((origin for key, origin in origins.items() if key.startswith(below)), DEFAULT))
     return endpoint
 
