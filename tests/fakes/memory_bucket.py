@@ -195,6 +195,13 @@ def canned_acl(name: str) -> Acl:
     return Acl("owner", tuple(grants))
 
 
+def check_readable(operation: str, version: Version) -> Version:
+    """Return the version; refuse one in an archive that is not restored."""
+    if version.attributes.storage_class in ARCHIVES and 'ongoing-request="false"' not in version.restore:
+        raise refusal(operation, 403, "InvalidObjectState")
+    return version
+
+
 def find_upload(bucket: Bucket, operation: str, key: str, upload_id: str) -> Upload:
     """Return the upload in progress, or refuse as S3 does."""
     upload = bucket.uploads.get(upload_id)

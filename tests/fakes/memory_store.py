@@ -40,6 +40,7 @@ from tests.fakes.memory_bucket import (
     canned_acl,
     check_condition,
     check_key,
+    check_readable,
     crc64nvme_of,
     etag_of,
     etag_of_parts,
@@ -130,7 +131,7 @@ class MemoryStore:
         self, bucket: str, key: str, into: memoryview, *, start: int | None = None, pin: Pin = UNPINNED
     ) -> ObjectHead:
         home = await self._request("get_object", bucket)
-        version = read_version(home, "get_object", key, pin)
+        version = check_readable("get_object", read_version(home, "get_object", key, pin))
         content = version.content
         if start is None:
             if len(content) != len(into):
@@ -163,6 +164,7 @@ class MemoryStore:
     ) -> Written:
         check_condition(await self._request("copy_object", bucket), "copy_object", key, condition)
         source = read_version(self._bucket("copy_object", source_bucket), "copy_object", source_key, pin)
+        check_readable("copy_object", source)
         if (bucket, key) == (source_bucket, source_key) and attributes is None and pin.version_id is None:
             raise refusal("copy_object", 400, "InvalidRequest", "This copy request is illegal: it changes nothing.")
         wanted = attributes or NO_ATTRIBUTES

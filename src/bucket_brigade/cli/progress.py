@@ -15,7 +15,7 @@ from bucket_brigade.model.events import Event, Progress
 from bucket_brigade.model.job import Job, Operation
 from bucket_brigade.settings.units import format_duration, format_size
 
-_WITHOUT_BYTES = (Operation.DELETE, Operation.COPY)
+_WITHOUT_BYTES = (Operation.DELETE, Operation.COPY, Operation.SET, Operation.UNARCHIVE)
 
 
 class ProgressDisplay:

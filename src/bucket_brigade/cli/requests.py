@@ -11,7 +11,8 @@ from bucket_brigade.cli.attributes import object_attributes, side_overrides
 from bucket_brigade.cli.terminal import confirm
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.request import JobRequest
-from bucket_brigade.model.job import Filters, LayoutName, Overwrite, Rule, TransferOptions
+from bucket_brigade.model.job import PRESERVABLE, Filters, LayoutName, Overwrite, Rule, TransferOptions
+from bucket_brigade.settings.schema import expand_preserve
 
 _GLOB_CHARACTERS = "*?["
 
@@ -33,9 +34,12 @@ def build_request(
     options = msgspec.structs.replace(
         defaults,
         overwrite=_overwrite(flags, defaults.overwrite),
+        unarchive=defaults.unarchive or bool(flags.get("unarchive")),
         attributes=attributes,
         guess_content_type=defaults.guess_content_type and not flags.get("no_guess_mime_type"),
         follow_symlinks=defaults.follow_symlinks if follow is None else follow,
+        preserve=_preserve(flags, defaults.preserve),
+        must_preserve=defaults.must_preserve or flags.get("preserve") not in (None, "all", "none"),
         allow_public_acl=defaults.allow_public_acl or bool(flags.get("allow_public_acl")),
     )
     return JobRequest(
@@ -53,6 +57,20 @@ def build_request(
         source_endpoint=of_source,
         target_endpoint=of_target,
     )
+
+
+def _preserve(flags: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
+    written = flags.get("preserve")
+    if written is None:
+        return default
+    names = tuple(name.strip() for name in written.split(",") if name.strip())
+    unknown = [name for name in names if name not in ("all", "none", *PRESERVABLE)]
+    if unknown or not names:
+        raise ConfigError(
+            f"--preserve does not know {unknown[0] if unknown else 'nothing'}",
+            remedy=f"Name any of {', '.join(PRESERVABLE)}, or all, or none.",
+        )
+    return expand_preserve(names)
 
 
 def _overwrite(flags: Mapping[str, Any], default: Overwrite) -> Overwrite:

@@ -17,7 +17,7 @@ from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.settings.values import Settings
 
 STREAM = "-"
-_ACTIONS = {"cp": "copy", "mv": "move", "rm": "delete"}
+_ACTIONS = {"cp": "copy", "mv": "move", "rm": "delete", "set": "change", "unarchive": "restore"}
 
 
 def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, output: Output) -> int:
@@ -52,4 +52,4 @@ def _known(size: int) -> int | None:
 
 def _dry_line(verb: str, source: str, target: str) -> str:
     line = f"(dryrun) {_ACTIONS[verb]}: {printable(source)}"
-    return line if verb == "rm" else f"{line} to {printable(target)}"
+    return f"{line} to {printable(target)}" if verb in ("cp", "mv") else line

@@ -33,7 +33,11 @@ _PAST = {
     Operation.COPY: "copied",
     Operation.RELAY: "relayed",
     Operation.DELETE: "deleted",
+    Operation.SET: "changed",
+    Operation.UNARCHIVE: "asked for",
 }
+
+_IN_PLACE = frozenset({Operation.DELETE, Operation.SET, Operation.UNARCHIVE})
 
 
 def exit_code(report: Report) -> int:
@@ -109,7 +113,7 @@ def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
 
 def _done_line(report: Report) -> str:
     job, done, elapsed_s = report.job, report.counters.done, report.elapsed_s
-    moved = 0 if job.operation is Operation.DELETE else report.counters.done_bytes
+    moved = 0 if job.operation in _IN_PLACE else report.counters.done_bytes
     line = f"{format_count(done, 'object')} {'moved' if job.move else _PAST[job.operation]}"
     line += f", {format_size(moved)}" if moved else ""
     line += f" in {format_duration(elapsed_s)}"

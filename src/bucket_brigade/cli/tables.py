@@ -73,7 +73,7 @@ def status_lines(status: JobStatus, folder: str, resume: str) -> list[str]:
 
 
 def _bytes_line(status: JobStatus) -> str:
-    if status.job.operation is Operation.DELETE:
+    if status.job.operation in (Operation.DELETE, Operation.SET, Operation.UNARCHIVE):
         return ""
     return f"{format_size(status.counters.done_bytes)} of {format_size(status.counters.planned_bytes)}"
 

@@ -17,6 +17,7 @@ from bucket_brigade.cli.options import (
     engine_options,
     filter_options,
     output_options,
+    preserve_option,
     source_endpoint_options,
 )
 from bucket_brigade.cli.requests import build_request, confirm_delete
@@ -45,6 +46,7 @@ copy_options = (
     click.option(
         "--no-clobber", is_flag=True, help="Skip what is at the target already (If-None-Match where it is enforced)."
     ),
+    click.option("--unarchive", is_flag=True, help="Restore archived objects first, and wait for them."),
     click.option(
         "--if-unchanged",
         is_flag=True,
@@ -63,6 +65,7 @@ def _transfer_verb(function: Any) -> Any:
         engine_options,
         *reversed(copy_options),
         *reversed(manifest_options),
+        preserve_option,
         attribute_options,
         source_endpoint_options,
         endpoint_options,

@@ -16,7 +16,7 @@ from bucket_brigade.settings.sources import flatten, locate_keys, read_toml
 from bucket_brigade.settings.units import ns_of, parse_time
 
 _TOP_RULES = {
-    "verb": schema.Rule(choices=("cp", "mv", "rm")),
+    "verb": schema.Rule(choices=("cp", "mv", "rm", "set", "unarchive")),
     "layout": schema.Rule(choices=tuple(LayoutName)),
     "manifest_format": schema.Rule(choices=("auto", "csv", "csv-plain", "jsonl")),
 }

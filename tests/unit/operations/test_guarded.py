@@ -17,9 +17,9 @@ from bucket_brigade.model.outcome import Done, Outcome, Skipped
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Stage
+from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
-from bucket_brigade.s3.throttle import Throttle
 from bucket_brigade.settings.values import RetrySettings
 
 SIZES = [10, 2500]
@@ -152,7 +152,7 @@ def retried(store: object) -> Store:
 
             return call
 
-    return RetryingStore(cast("Store", Translating()), RetrySettings(base_delay_s=0.0), Throttle())
+    return RetryingStore(cast("Store", Translating()), RetrySettings(base_delay_s=0.0), Governor())
 
 
 async def test_a_store_without_conditions_is_only_looked_at() -> None:
