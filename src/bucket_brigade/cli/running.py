@@ -107,7 +107,7 @@ async def _run(
     except ConfigError:
         raise
     except BrigadeError as error:  # the job was interrupted by it, and waits to be resumed
-        error.remedy = f"{error.remedy}\n{resume_command(job_id)}".strip()
+        error.remedy = f"{error.remedy or 'It can be resumed:'}\n{resume_command(job_id)}"
         raise
     return await finish(brigade, report, output, resume_command)
 
