@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,23 @@ _ATTRIBUTE_FLAGS = (
     "content_disposition",
     "content_language",
     "expires",
+    "sse_kms_context",
+    "bucket_key",
+    "website_redirect",
+    "checksum_algorithm",
 )
+_LOCK_FLAGS = {
+    "object_lock_mode": "lock_mode",
+    "object_lock_retain_until": "retain_until",
+    "object_lock_legal_hold": "legal_hold",
+}
+_PERMISSIONS = {
+    "full": "grant_full_control",
+    "read": "grant_read",
+    "readacl": "grant_read_acp",
+    "writeacl": "grant_write_acp",
+}
+_GRANTEES = {"id": "id", "uri": "uri", "emailaddress": "emailAddress"}
 _SHARED_BY_BOTH_SIDES = ("allow_http", "ca_bundle")
 
 
@@ -32,37 +48,68 @@ def parse_metadata(text: str) -> tuple[tuple[str, str], ...]:
     Raises:
         ConfigError: neither of both, an empty name, or a value that is not text.
     """
+    return _parse_pairs("--metadata", text, fold=str.lower)
+
+
+def parse_tags(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the tags of ``key=value,key2=value2`` or of a JSON object; upper and lower case differ.
+
+    Raises:
+        ConfigError: neither of both, an empty name, or a value that is not text.
+    """
+    return _parse_pairs("--tags", text, fold=str)
+
+
+def parse_grants_flags(grants: Iterable[str]) -> dict[str, str]:
+    """Return the grant headers that ``--grants read=uri=… full=id=…`` mean, by the name of the attribute.
+
+    Raises:
+        ConfigError: a grant that cannot be read.
+    """
+    headers: dict[str, list[str]] = {}
+    for written in (one for group in grants for one in group.split()):
+        permission, _, grantee = written.partition("=")
+        kind, equals, name = grantee.partition("=")
+        if permission not in _PERMISSIONS or kind.lower() not in _GRANTEES or not equals or not name or '"' in name:
+            raise ConfigError(
+                f"--grants {written!r} cannot be read",
+                remedy="Write it as read|readacl|writeacl|full=id|uri|emailaddress=…, as for aws s3.",
+            )
+        headers.setdefault(_PERMISSIONS[permission], []).append(f'{_GRANTEES[kind.lower()]}="{name}"')
+    return {field: ", ".join(grantees) for field, grantees in headers.items()}
+
+
+def _parse_pairs(flag: str, text: str, *, fold: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     if text.lstrip().startswith("{"):
-        pairs = _metadata_from_json(text)
+        pairs = _pairs_from_json(flag, text)
     else:
-        pairs = [_split_pair(item) for item in text.split(",") if item.strip()]
+        pairs = [_split_pair(flag, item) for item in text.split(",") if item.strip()]
+    pairs = [(fold(name), value) for name, value in pairs]
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(
-            f"--metadata names {twice!r} twice", remedy="Give each name once; upper and lower case are the same."
-        )
+        raise ConfigError(f"{flag} names {twice!r} twice", remedy="Give each name once.")
     return tuple(pairs)
 
 
-def _metadata_from_json(text: str) -> list[tuple[str, str]]:
+def _pairs_from_json(flag: str, text: str) -> list[tuple[str, str]]:
     try:
         pairs = msgspec.json.decode(text.encode(), type=dict[str, str])
     except (msgspec.MsgspecError, UnicodeEncodeError) as error:
         raise ConfigError(
-            f"--metadata is no JSON object of texts: {error}", remedy='Write it as \'{"name": "value"}\'.'
+            f"{flag} is no JSON object of texts: {error}", remedy='Write it as \'{"name": "value"}\'.'
         ) from error
-    return [(name.lower(), value) for name, value in pairs.items()]
+    return list(pairs.items())
 
 
-def _split_pair(item: str) -> tuple[str, str]:
+def _split_pair(flag: str, item: str) -> tuple[str, str]:
     name, equals, value = item.partition("=")
     if not equals or not name.strip():
         raise ConfigError(
-            f"--metadata has no name and value in {item!r}",
+            f"{flag} has no name and value in {item!r}",
             remedy="Write it as name=value,name2=value2, or as a JSON object where a value has a comma.",
         )
-    return name.strip().lower(), value
+    return name.strip(), value
 
 
 def object_attributes(flags: Mapping[str, Any], defaults: ObjectAttributes) -> ObjectAttributes:
@@ -70,6 +117,10 @@ def object_attributes(flags: Mapping[str, Any], defaults: ObjectAttributes) -> O
     given = {name: flags[name] for name in _ATTRIBUTE_FLAGS if flags.get(name) is not None}
     if flags.get("metadata") is not None:
         given["metadata"] = parse_metadata(flags["metadata"])
+    if flags.get("tags") is not None:
+        given["tagging"] = parse_tags(flags["tags"])
+    given |= {field: flags[name] for name, field in _LOCK_FLAGS.items() if flags.get(name) is not None}
+    given |= parse_grants_flags(flags.get("grants") or ())
     return msgspec.structs.replace(defaults, **given)
 
 
@@ -103,7 +154,18 @@ def side_overrides(source: str, target: str, flags: Mapping[str, Any]) -> tuple[
     of_source = shared if flags.get("source_endpoint_url") else of_side(source)
     own = {name: flags.get(f"source_{name}") for name in ("endpoint_url", "profile", "region")}
     of_source = msgspec.structs.replace(of_source, **{name: value for name, value in own.items() if value is not None})
-    return of_source, of_side(target)
+    return _with_key_files(of_source, of_side(target), flags, writes=bool(url_scheme(target)))
+
+
+def _with_key_files(
+    of_source: EndpointOverrides, of_target: EndpointOverrides, flags: Mapping[str, Any], *, writes: bool
+) -> tuple[EndpointOverrides, EndpointOverrides]:
+    """Give each side its key of SSE-C: the plain flag means what is written, and what is read where nothing is written."""
+    plain, own = flags.get("sse_c_key_file"), flags.get("source_sse_c_key_file")
+    of_source = msgspec.structs.replace(of_source, sse_c_key_file=own if own or writes else plain)
+    if plain and writes:
+        of_target = msgspec.structs.replace(of_target, sse_c_key_file=plain)
+    return of_source, of_target
 
 
 def url_scheme(location: str) -> str:

@@ -109,6 +109,7 @@ source_endpoint_options = _chain(
     click.option("--source-endpoint-url", metavar="URL", help="The S3 service of the source, where it is another one."),
     click.option("--source-profile", metavar="NAME", help="Profile for the source."),
     click.option("--source-region", metavar="NAME", help="Region of the source's bucket."),
+    click.option("--source-sse-c-key-file", metavar="FILE", help="Key of the source's objects (SSE-C)."),
 )
 
 lane_option = _setting(
@@ -172,10 +173,32 @@ filter_options = _chain(
 attribute_options = _chain(
     click.option("--acl", metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
     click.option("--allow-public-acl", is_flag=True, help="Permit an ACL that lets everybody reach the objects."),
-    click.option("--sse", is_flag=False, flag_value="AES256", metavar="[AES256|aws:kms]", help="Encryption at rest."),
+    click.option(
+        "--grants",
+        multiple=True,
+        metavar="PERMISSION=TYPE=ID",
+        help="read|readacl|writeacl|full=id|uri|emailaddress=…; once for each grant.",
+    ),
+    click.option(
+        "--sse",
+        is_flag=False,
+        flag_value="AES256",
+        metavar="[AES256|aws:kms|aws:kms:dsse]",
+        help="Encryption at rest.",
+    ),
     click.option("--sse-kms-key-id", metavar="ID", help="Key for --sse aws:kms."),
+    click.option("--sse-kms-context", metavar="JSON", help="Encryption context for --sse aws:kms."),
+    click.option(
+        "--bucket-key/--no-bucket-key", default=None, help="S3 bucket key for --sse aws:kms: fewer KMS calls."
+    ),
+    click.option(
+        "--sse-c-key-file",
+        metavar="FILE",
+        help="Key of the user's own (SSE-C): 32 bytes, or their base64. Of the target; for a download, of the source.",
+    ),
     click.option("--storage-class", metavar="NAME", help=STORAGE_CLASSES + "."),
     click.option("--metadata", metavar="KEY=VALUE,…", help="User metadata, also as a JSON object."),
+    click.option("--tags", metavar="KEY=VALUE,…", help="At most ten tags, also as a JSON object."),
     click.option("--content-type", metavar="TYPE", help="Instead of guessing by the name's suffix."),
     click.option("--cache-control", metavar="TEXT"),
     click.option("--content-encoding", metavar="TEXT"),
@@ -183,6 +206,24 @@ attribute_options = _chain(
     click.option("--content-language", metavar="TEXT"),
     click.option("--expires", metavar="TIME", help="When the object is no longer cacheable (ISO 8601)."),
     click.option("--no-guess-mime-type", is_flag=True, help="Leave the content type to the store."),
+    click.option("--website-redirect", metavar="URL", help="Where a website of the bucket redirects from the object."),
+    click.option("--object-lock-mode", metavar="[GOVERNANCE|COMPLIANCE]", help="Needs --object-lock-retain-until."),
+    click.option(
+        "--object-lock-retain-until", metavar="TIME", help="Until then nobody deletes the version (ISO 8601)."
+    ),
+    click.option("--object-lock-legal-hold", metavar="[ON|OFF]", help="Nobody deletes the version while it is ON."),
+    click.option(
+        "--checksum-algorithm",
+        metavar="[CRC64NVME|CRC32|CRC32C|SHA1|SHA256]",
+        help="The checksum that the objects keep; computed here, and compared with what the store states.",
+    ),
+)
+
+preserve_option = click.option(
+    "--preserve",
+    metavar="all|none|NAME,…",
+    help="Carried over by copies: metadata, tags, acl, lock, storage-class, encryption, mtime, mode, owner. What is named here "
+    "must be; what all and the default (metadata, tags, mtime) cannot carry over is reported.",
 )
 
 RULES = "bucket_brigade.rules"

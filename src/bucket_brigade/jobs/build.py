@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -28,8 +29,9 @@ from bucket_brigade.model.parts import MAX_PART_BYTES, MIB, MIN_PART_BYTES
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, JobId
 from bucket_brigade.planning.catalog import read_header
 from bucket_brigade.planning.manifest import check_manifest, read_manifest
+from bucket_brigade.settings.attributes import checked_attributes, is_aws
 from bucket_brigade.settings.locations import parse_location, resolve_target, root_of
-from bucket_brigade.settings.values import Settings
+from bucket_brigade.settings.values import EndpointSettings, Settings
 
 _VERBS_IN_PLACE = {
     "rm": Operation.DELETE,
@@ -70,6 +72,7 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
     _check_link(source, options)
     if operation in _WRITING:
         _check_public(options)
+        options = _check_attributes(options, other or one)
     catalog, read_catalog = _catalogs(request, settings, operation)
     if request.manifest is not None:
         check_manifest(request.manifest, request.manifest_format)
@@ -98,9 +101,9 @@ def build_job(request: JobRequest, settings: Settings) -> Job:
 
 def _absolute(overrides: EndpointOverrides) -> EndpointOverrides:
     """Return the overrides for the journal: the job may be resumed from another folder."""
-    if overrides.ca_bundle is None:
-        return overrides
-    return msgspec.structs.replace(overrides, ca_bundle=os.path.abspath(os.path.expanduser(overrides.ca_bundle)))
+    named = {name: getattr(overrides, name) for name in ("ca_bundle", "sse_c_key_file")}
+    found = {name: os.path.abspath(os.path.expanduser(path)) for name, path in named.items() if path is not None}
+    return msgspec.structs.replace(overrides, **found)
 
 
 def _check_options(options: TransferOptions) -> None:
@@ -122,6 +125,16 @@ def _options_of_set(options: TransferOptions) -> TransferOptions:
         raise ConfigError("nothing to set is named", remedy="Name it: --tags, --metadata, --acl, --storage-class, …")
     kept = tuple(name for name in PRESERVABLE if name not in ("mode", "owner"))
     return msgspec.structs.replace(options, preserve=kept, guess_content_type=False)
+
+
+def _check_attributes(options: TransferOptions, target: EndpointSettings | None) -> TransferOptions:
+    attributes = checked_attributes(
+        options.attributes,
+        aws=target is not None and is_aws(target, os.environ),
+        customer_key=target is not None and target.sse_c_key is not None,
+        now=datetime.now(UTC),
+    )
+    return msgspec.structs.replace(options, attributes=attributes)
 
 
 def _check_public(options: TransferOptions) -> None:

@@ -157,6 +157,7 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
         overwrite: what happens to what is at the target already.
         preserve: what is carried over from the source, of ``PRESERVABLE``.
         unarchive: objects in an archive class are restored first; else they fail.
+        must_preserve: what of ``preserve`` cannot be carried over fails the transfer; else it ends as a note in the report.
         allow_public_acl: ``attributes`` may open objects to everybody; else such a job is refused.
     """
 
@@ -170,6 +171,7 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
     preserve: tuple[str, ...] = DEFAULT_PRESERVE
     unarchive: bool = False
     allow_public_acl: bool = False
+    must_preserve: bool = False
 
 
 class Unarchive(msgspec.Struct, frozen=True, kw_only=True):

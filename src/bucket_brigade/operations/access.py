@@ -15,17 +15,19 @@ class AclCarrier:
         self._target = target
         self._same_service = same_service
 
-    async def carry(self, transfer: Transfer, written: Written) -> list[str]:
-        """Set the source's list on the object written; return what of it could not be carried over."""
+    async def read(self, transfer: Transfer) -> Acl | None:
+        """Return the source's list, None where it only lets the owner in. Before the write, which may replace the source."""
         bucket = transfer.source_bucket or self._source.bucket
-        source = await self._source.store.get_object_acl(bucket, transfer.source, version_id=transfer.version_id)
-        if not shared_grants(source):
-            return []
-        store, key = self._target.store, transfer.target
-        target = await store.get_object_acl(self._target.bucket, key, version_id=written.version_id)
-        mapped, lost = mapped_acl(source, target.owner, same_service=self._same_service)
+        acl = await self._source.store.get_object_acl(bucket, transfer.source, version_id=transfer.version_id)
+        return acl if shared_grants(acl) else None
+
+    async def set(self, acl: Acl, key: str, written: Written) -> list[str]:
+        """Set a source's list on the object written; return what of it could not be carried over."""
+        store, bucket = self._target.store, self._target.bucket
+        present = await store.get_object_acl(bucket, key, version_id=written.version_id)
+        mapped, lost = mapped_acl(acl, present.owner, same_service=self._same_service)
         if shared_grants(mapped):
-            await store.put_object_acl(self._target.bucket, key, mapped, version_id=written.version_id)
+            await store.put_object_acl(bucket, key, mapped, version_id=written.version_id)
         return lost
 
 

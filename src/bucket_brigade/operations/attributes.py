@@ -7,9 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from bucket_brigade.model.job import DEFAULT_PRESERVE, NO_ATTRIBUTES, PRESERVABLE, ObjectAttributes, TransferOptions
+from bucket_brigade.model.job import NO_ATTRIBUTES, PRESERVABLE, ObjectAttributes, TransferOptions
 from bucket_brigade.operations.filemeta import ITEMS, MTIME, encode_mtime
-from bucket_brigade.s3.store import ObjectHead
+from bucket_brigade.s3.store import Acl, ObjectHead
 
 REPLACED_TOGETHER = (
     "content_type",
@@ -37,7 +37,7 @@ class Preserve(msgspec.Struct, frozen=True):
 
     Attributes:
         names: of ``PRESERVABLE``.
-        demanded: the user named each: what cannot be carried over fails the transfer. Else it is noted.
+        demanded: what cannot be carried over fails the transfer. Else it is noted.
     """
 
     names: frozenset[str]
@@ -45,9 +45,8 @@ class Preserve(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, options: TransferOptions) -> Preserve:
-        """Return what a job's options mean: the default and ``all`` are wishes, every other choice is a demand."""
-        chosen = options.preserve not in (DEFAULT_PRESERVE, PRESERVABLE)
-        return cls(frozenset(options.preserve), demanded=chosen and bool(options.preserve))
+        """Return what a job's options mean."""
+        return cls(frozenset(options.preserve), demanded=options.must_preserve)
 
     @property
     def adds_mtime(self) -> bool:
@@ -68,14 +67,14 @@ class Carried(msgspec.Struct):
         attributes: of the write.
         wished: fields that came from the source, and not from the job's own attributes.
         notes: what could not be carried over, a phrase each.
-        acl: the source's access control list is to be carried over.
+        acl: the source's access control list, where it is to be carried over and lets others in.
         customer_key: the source is under SSE-C, and the copy should be too.
     """
 
     attributes: ObjectAttributes
     wished: frozenset[str] = frozenset()
     notes: list[str] = []
-    acl: bool = False
+    acl: Acl | None = None
     customer_key: bool = False
 
     @property
@@ -111,8 +110,7 @@ def restate(
         same_service: KMS keys of the source mean something at the target.
         now_s: seconds since the epoch; a retention that is over is not carried over.
     """
-    carried = Carried(NO_ATTRIBUTES, acl="acl" in preserve.names and asked.acl is None and not _grants(asked))
-    carried.notes = []
+    carried = Carried(NO_ATTRIBUTES, notes=[])
     found = head.attributes
     kept: dict[str, object] = {}
     if "metadata" in preserve.names:
@@ -179,6 +177,7 @@ def _file_items(
     return tuple(sorted((present | added).items())) if added else None
 
 
-def _grants(asked: ObjectAttributes) -> bool:
+def grants_of(asked: ObjectAttributes) -> bool:
+    """Return whether the attributes grant access, besides a canned list."""
     grants = (asked.grant_full_control, asked.grant_read, asked.grant_read_acp, asked.grant_write_acp)
     return any(grant is not None for grant in grants)

@@ -15,7 +15,7 @@ from bucket_brigade.model.job import ObjectAttributes as Attributes
 from bucket_brigade.model.job import TransferOptions
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.access import AclCarrier
-from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, replaces_metadata, restate
+from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, grants_of, replaces_metadata, restate
 from bucket_brigade.operations.honouring import dropped, must_look, withdrawn
 from bucket_brigade.operations.port import BucketSide
 from bucket_brigade.operations.tags import TagReader
@@ -56,9 +56,12 @@ class Carrier:
         self.copies_plainly = self.preserve.is_what_copies_keep and not replaces_metadata(self.asked)
         """CopyObject by itself does what is asked for: no HEAD of the source is needed."""
 
-    def plainly(self) -> Carried:
+    async def plainly(self, transfer: Transfer) -> Carried:
         """Return what a copy gets that ``copies_plainly``."""
-        return Carried(self.asked, notes=[], acl="acl" in self.preserve.names and self.asked.acl is None)
+        carried = Carried(self.asked, notes=[])
+        await self._add_acl(transfer, carried)
+        self._demand_nothing_missing(carried, transfer)
+        return carried
 
     async def restated(self, transfer: Transfer, head: ObjectHead, *, with_tags: bool = True) -> Carried:
         """Return all that the new object must get, tags too (unless the server carries them).
@@ -68,6 +71,7 @@ class Carrier:
         carried = restate(head, self.asked, self.preserve, same_service=self._same_service)
         if with_tags and "tags" in self.preserve.names and self.asked.tagging is None:
             await self._add_tags(transfer, head, carried)
+        await self._add_acl(transfer, carried)
         self._demand_nothing_missing(carried, transfer)
         for name in self._unsupported:
             self._leave_out(carried, name, "the target does not support it")
@@ -77,13 +81,19 @@ class Carrier:
         try:
             tags = await self._tags.read(transfer, head)
         except AccessDenied as error:
-            if self.preserve.demanded:
-                raise
             carried.notes.append(f"the tags, which could not be read ({error.code})")
             return
         if tags:
             carried.attributes = msgspec.structs.replace(carried.attributes, tagging=tags)
             carried.wished |= {"tagging"}
+
+    async def _add_acl(self, transfer: Transfer, carried: Carried) -> None:
+        if "acl" not in self.preserve.names or self.asked.acl is not None or grants_of(self.asked):
+            return
+        try:
+            carried.acl = await self._acls.read(transfer)
+        except (AccessDenied, NotSupported) as error:
+            carried.notes.append(f"the acl, which could not be read ({error.code})")
 
     def _demand_nothing_missing(self, carried: Carried, transfer: Transfer) -> None:
         if carried.notes and self.preserve.demanded:
@@ -160,9 +170,9 @@ class Carrier:
         """
         if carried.customer_key or must_look(carried.attributes, in_parts=in_parts):
             await self._look(carried, transfer, written)
-        if carried.acl:
+        if carried.acl is not None:
             try:
-                carried.notes += await self._acls.carry(transfer, written)
+                carried.notes += await self._acls.set(carried.acl, transfer.target, written)
             except PermanentError as error:
                 if self.preserve.demanded:
                     raise

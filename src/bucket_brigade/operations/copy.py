@@ -75,7 +75,7 @@ class CopyStage:
     async def _copy_whole(self, transfer: Transfer, size: int, head: ObjectHead | None) -> str:
         carrier = self._carrier
         if carrier.copies_plainly:
-            carried = carrier.plainly()
+            carried = await carrier.plainly(transfer)
         else:
             head = head or await head_as_planned(self._source, transfer)
             carried = await carrier.restated(transfer, head, with_tags=False)
