@@ -11,7 +11,7 @@ from bucket_brigade.errors import ConfigError
 from bucket_brigade.local.paths import TargetFolder
 from bucket_brigade.local.sources import SourceFolder
 from bucket_brigade.local.targets import sync_filesystem
-from bucket_brigade.model.job import Job, Overwrite
+from bucket_brigade.model.job import Job, Overwrite, VersionsOf
 from bucket_brigade.model.job import Operation as OperationName
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.outcome import State
@@ -21,6 +21,7 @@ from bucket_brigade.operations.copy import CopyStage
 from bucket_brigade.operations.delete import DeleteStage, RemoveSourceStage
 from bucket_brigade.operations.download import DownloadStage
 from bucket_brigade.operations.guarded import ConditionalTarget, GuardedFileStage, GuardedStage, IsSame
+from bucket_brigade.operations.history import HistoryStage, RestoreStage
 from bucket_brigade.operations.port import BatchView, BucketSide, Context, Operation, Stage
 from bucket_brigade.operations.relay import RelayStage
 from bucket_brigade.operations.sameness import never_same, same_file, same_object
@@ -108,6 +109,12 @@ def _download(context: Context, source: BucketSide) -> Operation:
 
 
 def _between_buckets(job: Job, stage: Stage, source: BucketSide, target: BucketSide) -> Operation:
+    if job.versions.which is VersionsOf.ALL:
+        write = _unarchiving(job, stage, source)
+        return StagedOperation((HistoryStage(write, source, target, since_ns=job.created_ns),))
+    if job.versions.in_place:
+        stage = RestoreStage(_unarchiving(job, stage, source), target, since_ns=job.created_ns)
+        return StagedOperation((stage,))
     guarded = _guarded(job, stage, target, same_object(source))
     return StagedOperation(_then_remove(job, _unarchiving(job, guarded, source), source))
 

@@ -68,8 +68,12 @@ class VersionsSource:
             PlanError: a page cannot be trusted, or the store does not list all versions of a key together.
         """
         at = msgspec.msgpack.decode(cursor, type=VersionCursor) if cursor else VersionCursor()
-        if at.is_over:
-            return
+        if not at.is_over:
+            async with contextlib.aclosing(self._behind(at)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def _behind(self, at: VersionCursor) -> AsyncGenerator[Slice]:
         markers = None if at.markers is None else (_text(at.markers[0]), at.markers[1])
         pages = iterate_version_pages(self._store, self._bucket, prefix=self._prefix, markers=markers)
         async with contextlib.aclosing(pages):
