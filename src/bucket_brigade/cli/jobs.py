@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from bucket_brigade.cli.invocation import load, output_of, resume_command, with_brigade
+from bucket_brigade.cli.limits import limits_document, limits_line
 from bucket_brigade.cli.options import common_options, engine_options, json_option, output_options
 from bucket_brigade.cli.output import write_json, write_json_lines
 from bucket_brigade.cli.tables import job_document, job_table, status_lines, write_table
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.jobs.limits import limits_in_force
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.model.job import JobState, TransferOptions
@@ -111,12 +113,15 @@ def status(ctx: click.Context, /, job: str | None, as_json: bool) -> None:
         return found, brigade.job_folder(found.job.id)
 
     found, folder = with_brigade(load(ctx).settings, find)
+    limits = limits_in_force(folder)
     if as_json:
-        write_json(job_document(found) | {"folder": folder})
+        write_json(job_document(found) | {"folder": folder, "limits": limits and limits_document(limits)})
         return
     command = resume_command(ctx, found.job.id) if found.state in (JobState.INTERRUPTED, JobState.PLANNED) else ""
     for line in status_lines(found, folder, command):
         click.echo(line)
+    if limits is not None:
+        click.echo(f"{'limits':<10} {limits_line(limits)}")
 
 
 def _newest(statuses: list[JobStatus]) -> JobStatus:

@@ -16,6 +16,7 @@ from bucket_brigade.cli.redaction import redact
 from bucket_brigade.model.events import (
     BatchFinished,
     Event,
+    Governed,
     JobFinished,
     JobStarted,
     PlanningFinished,
@@ -113,6 +114,8 @@ class LogSink:
                 log.warning("transfer failed", **_object_of(self._job, event), **_fields(event))
             case Warned():
                 log.warning("warning", **_fields(event))
+            case Governed():
+                log.info("endpoint governed", **_fields(event))
             case Progress():
                 self._log_progress(event)
             case JobFinished():

@@ -36,6 +36,7 @@ VERBS = {
     "run": Verb("jobs:run", "Run the job that a TOML file describes."),
     "resume": Verb("jobs:resume", "Go on with an interrupted job."),
     "status": Verb("jobs:status", "Show how a job stands."),
+    "set-limit": Verb("limits:set_limit", "Change the limits of a running job."),
     "jobs": Verb("jobs:jobs", "List the jobs in the state directory."),
     "cancel": Verb("jobs:cancel", "End a job for good."),
     "report": Verb("jobs:report", "Write and show a job's report."),

@@ -26,6 +26,7 @@ class WorkerSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         source, target: endpoints of the two sides; None where that side is the disk.
         every_transfer: somebody listens to single transfers that went well.
         state_dir: where the gates of throttled endpoints are.
+        folder: of the job, where its limits are; empty where it has none.
     """
 
     worker: str
@@ -35,6 +36,7 @@ class WorkerSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: EndpointSettings | None
     every_transfer: bool
     state_dir: str
+    folder: str = ""
 
 
 class StopWork(msgspec.Struct, frozen=True, tag=True):
@@ -105,6 +107,7 @@ class Observed(msgspec.Struct, frozen=True, tag=True):
     events: list[Event]
     counters: Counters
     in_flight: int
+    concurrency: int = 0
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):

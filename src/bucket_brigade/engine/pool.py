@@ -79,6 +79,12 @@ class WorkerPool:
         own = self._local.in_flight if self._local is not None else 0
         return own + sum(remote.in_flight for remote in self._remote.values())
 
+    @property
+    def concurrency(self) -> int:
+        """Transfers (for deletes: requests) that may be under way in all processes."""
+        own = self._local.concurrency if self._local is not None else 0
+        return own + sum(remote.concurrency for remote in self._remote.values())
+
     async def run(self) -> None:
         """Run until all work is over. JournalError where it could not be recorded any more."""
         async with asyncio.TaskGroup() as group:
@@ -183,7 +189,7 @@ class _RemoteWorker:
     ) -> None:
         self.name = setup.worker
         self.counters = Counters()
-        self.in_flight = 0
+        self.in_flight = self.concurrency = 0
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._setup = setup
         self.seat: WorkerSeat = queue.seat(self.name)
@@ -212,7 +218,7 @@ class _RemoteWorker:
             write_message(self._writer, self._setup)
             return await self._serve(reader, self._writer)
         finally:
-            self.counters, self.in_flight = Counters(), 0
+            self.counters, self.in_flight, self.concurrency = Counters(), 0, 0
             self._writer.close()
             await _reap(process)
 
@@ -226,6 +232,7 @@ class _RemoteWorker:
                     message = Finished(None, crash="its socket closed")
                 if isinstance(message, Observed):
                     self.counters, self.in_flight = message.counters, message.in_flight
+                    self.concurrency = message.concurrency
                     for event in message.events:
                         self._emit(event)
                 elif isinstance(message, Finished):

@@ -32,6 +32,7 @@ from bucket_brigade.engine.messages import (
     write_message,
 )
 from bucket_brigade.engine.runtime import open_worker
+from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.engine.worker import Worker
 from bucket_brigade.errors import JournalError, LeaseLost
 from bucket_brigade.journal.port import Checkpoint, Lease, UploadIntent, UploadRecord, UploadRow
@@ -134,14 +135,15 @@ class _Teller:
         if len(self._events) < MAX_UNTOLD_EVENTS or isinstance(event, (TransferFailed, BatchFinished)):
             self._events.append(event)
 
-    async def tell_regularly(self, worker: Worker) -> None:
+    async def tell_regularly(self, worker: Worker, stores: JobStores) -> None:
         while True:
             await asyncio.sleep(TELL_INTERVAL_S)
+            stores.look()
             self.tell(worker)
 
     def tell(self, worker: Worker) -> None:
         events, self._events = self._events, []
-        self._queue.tell(Observed(events, worker.counters(), worker.in_flight))
+        self._queue.tell(Observed(events, worker.counters(), worker.in_flight, worker.concurrency))
 
 
 async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
@@ -154,9 +156,11 @@ async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
                 governor.throttle.share(gate)
             return await stack.enter_async_context(open_store(endpoint, engine=setup.engine, governor=governor))
 
-        worker = await stack.enter_async_context(open_worker(setup, queue, teller.emit, open_side))
+        stores = JobStores(setup.folder, setup.engine, open_side)
+        stores.look()
+        worker = await stack.enter_async_context(open_worker(setup, queue, teller.emit, stores.of))
         queue.worker = worker
-        telling = asyncio.create_task(teller.tell_regularly(worker))
+        telling = asyncio.create_task(teller.tell_regularly(worker, stores))
         running = queue.cancel_work = asyncio.create_task(worker.run())
         try:
             await asyncio.wait([running])

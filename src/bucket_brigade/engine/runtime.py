@@ -10,10 +10,12 @@ from bucket_brigade.engine.observer import Emit, EventObserver
 from bucket_brigade.engine.queue import BatchQueue
 from bucket_brigade.engine.worker import Worker
 from bucket_brigade.local.blocking import BlockingCalls
+from bucket_brigade.model.events import Governed
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Context
+from bucket_brigade.s3.governor import Decision, OnDecision
 from bucket_brigade.s3.job_limits import JobLimits, limits_of
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.settings.values import EndpointSettings
@@ -61,6 +63,9 @@ async def open_worker(
             count_retries=lambda: sum(store.retries for store in stores),
             concurrency=concurrency,
         )
+        for store, endpoint in zip(stores, (setup.source or setup.target, setup.target), strict=False):
+            store.governor.on_decision = _decision_teller(emit, setup, endpoint)
+            stack.callback(setattr, store.governor, "on_decision", None)
         for subscribe in (limits.subscribe, *(store.governor.subscribe for store in stores)):
             stack.callback(subscribe(worker.resize))
         try:
@@ -68,3 +73,21 @@ async def open_worker(
         finally:
             await operation.close()
             context.files.close()
+
+
+def _decision_teller(emit: Emit, setup: WorkerSetup, endpoint: EndpointSettings | None) -> OnDecision:
+    name = endpoint.name if endpoint is not None else ""
+
+    def tell(decision: Decision, concurrency: int, requests_per_s: float | None) -> None:
+        emit(
+            Governed(
+                job_id=setup.job.id,
+                worker=setup.worker,
+                endpoint=name,
+                decision=decision,
+                concurrency=concurrency,
+                requests_per_s=None if requests_per_s is None else round(requests_per_s, 1),
+            )
+        )
+
+    return tell

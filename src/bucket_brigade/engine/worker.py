@@ -110,6 +110,11 @@ class Worker:
             self._group = None
             await self._give_back()
 
+    @property
+    def concurrency(self) -> int:
+        """Chunks that may be in flight just now."""
+        return self._wanted_slots
+
     def resize(self) -> None:
         """Have as many slots as the concurrency is now: missing ones begin at once, surplus ones end with their chunk."""
         self._wanted_slots = self._concurrency()

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bucket_brigade.engine.messages import WorkerSetup
+from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.errors import ConfigError, JournalError, TransferError
 from bucket_brigade.jobs.bucket_calls import BucketCalls
 from bucket_brigade.jobs.build import build_job
@@ -20,6 +21,7 @@ from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_c
 from bucket_brigade.jobs.descriptors import fit_to_descriptors
 from bucket_brigade.jobs.dry_run import DryRunSink
 from bucket_brigade.jobs.folders import find_job_folder, jobs_dir
+from bucket_brigade.jobs.limits import change_limits
 from bucket_brigade.jobs.preflight import (
     check_access_control,
     check_source,
@@ -47,6 +49,7 @@ from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
 from bucket_brigade.s3.throttle import open_gate
+from bucket_brigade.settings.limits import Limits
 from bucket_brigade.settings.load import load_settings
 from bucket_brigade.settings.values import EndpointSettings, Settings
 
@@ -155,7 +158,7 @@ class Brigade(BucketCalls):
         job = build_job(request, self.settings)
         single = await self._look_first(job)
         with tempfile.TemporaryDirectory(prefix="brigade-") as folder:
-            planner = await self._planner(job, single, folder)
+            planner = await self._planner(job, single, folder, await self._source_store(job))
             sink = DryRunSink(job)
             planning = asyncio.create_task(sink.follow(planner))
             try:
@@ -174,6 +177,10 @@ class Brigade(BucketCalls):
         """Return all readable jobs in the state directory, newest first."""
         found = await list_jobs(jobs_dir(self.settings.state_dir))
         return [status for _, status in found if isinstance(status, JobStatus)]
+
+    def set_limits(self, job_id: str, **limits: Any) -> Limits:
+        """Change ``max_bandwidth``, ``max_requests_per_second`` or ``concurrency`` of a running job; see ``change_limits``."""
+        return change_limits(self.job_folder(job_id), **limits)
 
     async def cancel(self, job_id: str) -> JobStatus:
         """End a job for good: stop the process that runs it, abort its multipart uploads, mark it cancelled.
@@ -245,15 +252,15 @@ class Brigade(BucketCalls):
         source, _ = job_endpoints(self.settings, job)
         return await self._store_of(source) if source is not None else None
 
-    async def _planner(self, job: Job, single: SourceEntry | None, folder: str) -> Planner:
-        """Return the planner of a job; a catalog that it reads from a bucket is fetched into ``folder``."""
+    async def _planner(self, job: Job, single: SourceEntry | None, folder: str, store: Store | None) -> Planner:
+        """Return the planner of a job over its source's store; a catalog in a bucket is fetched into ``folder``."""
         catalog_path = None
         if job.read_catalog is not None:
             catalog_path = await fetch_catalog(job.read_catalog, await self._catalog_store(job), folder)
         engine = self.settings.engine
         return build_planner(
             job,
-            await self._source_store(job),
+            store,
             single=single,
             catalog_path=catalog_path,
             batch_size=engine.batch_size,
@@ -303,10 +310,13 @@ class Brigade(BucketCalls):
             if endpoint is not None:
                 await self._store_of(endpoint)
                 self._share_gate(endpoint)
+        engine, lowered = fit_to_descriptors(self.settings.engine)
+        stores = JobStores(folder, engine, self._store_of)
+        stores.publish()
         planner = None
         if not status.planning_done:  # of one object too, where the submission was killed before it was planned
-            planner = await self._planner(job, await self._single(job), folder)
-        engine, lowered = fit_to_descriptors(self.settings.engine)
+            store = await stores.of(source) if source is not None else None
+            planner = await self._planner(job, await self._single(job), folder, store)
         setup = WorkerSetup(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             job=job,
@@ -315,6 +325,7 @@ class Brigade(BucketCalls):
             target=target,
             every_transfer=False,
             state_dir=self.settings.state_dir,
+            folder=folder,
         )
 
         async def finish(status: JobStatus) -> None:
@@ -325,7 +336,7 @@ class Brigade(BucketCalls):
             planner,
             setup,
             folder=folder,
-            open_store=self._store_of,
+            stores=stores,
             finish=finish,
             resumed=bool(status.started_ns),
             warnings=[lowered] if lowered else [],

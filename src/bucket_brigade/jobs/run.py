@@ -11,7 +11,7 @@ import msgspec
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.pool import WorkerPool
 from bucket_brigade.engine.queue import JournalQueue
-from bucket_brigade.engine.runtime import OpenStore
+from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.errors import BrigadeError, ConfigError, JournalError, PlanError, TransferError
 from bucket_brigade.jobs.broadcast import Broadcast, EventSink
 from bucket_brigade.jobs.ticker import Ticker
@@ -47,7 +47,7 @@ class JobRun:
         setup: WorkerSetup,
         *,
         folder: str,
-        open_store: OpenStore,
+        stores: JobStores,
         finish: Callable[[JobStatus], Awaitable[None]],
         resumed: bool,
         warnings: Sequence[str] = (),
@@ -57,7 +57,7 @@ class JobRun:
         self._planner = planner
         self._setup = setup
         self._folder = folder
-        self._open_store = open_store
+        self._stores = stores
         self._finish = finish
         self._resumed = resumed
         self._warnings = warnings
@@ -161,7 +161,7 @@ class JobRun:
             self._emit(Warned(job_id=job.id, code="FewDescriptors", message=warning))
         self._queue = JournalQueue(self._journal, status, planned_ahead=self._setup.engine.planned_ahead)
         setup = msgspec.structs.replace(self._setup, every_transfer=self._events.every_transfer)
-        self._pool = WorkerPool(setup, self._queue, self._emit, self._open_store)
+        self._pool = WorkerPool(setup, self._queue, self._emit, self._stores.of)
         await self._work(self._pool, self._queue)
         return await self._conclude()
 
@@ -210,8 +210,15 @@ class JobRun:
     async def _tick(self, pool: WorkerPool, queue: JournalQueue) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._stores.look()
             counters = queue.counters(pool.open_counters())
-            self._emit(self._ticker.progress(counters, planning_done=queue.planning_done, in_flight=pool.in_flight))
+            progress = self._ticker.progress(
+                counters,
+                planning_done=queue.planning_done,
+                in_flight=pool.in_flight,
+                concurrency=pool.concurrency,
+            )
+            self._emit(progress)
 
     async def _tell_planned(self) -> None:
         counters = (await self._journal.status()).counters

@@ -27,7 +27,7 @@ class Ticker:
         """Seconds since the run began."""
         return time.monotonic() - self._begun_s
 
-    def progress(self, counters: Counters, *, planning_done: bool, in_flight: int) -> Progress:
+    def progress(self, counters: Counters, *, planning_done: bool, in_flight: int, concurrency: int = 0) -> Progress:
         """Return the event for the counters of this moment."""
         now = time.monotonic()
         self._samples.append((now, counters.settled, counters.done_bytes))
@@ -46,6 +46,7 @@ class Ticker:
             bytes_per_s=bytes_per_s,
             eta_s=_eta_s(counters, objects_per_s, bytes_per_s) if planning_done else None,
             elapsed_s=self.elapsed_s,
+            concurrency=concurrency,
         )
 
 

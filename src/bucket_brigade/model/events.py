@@ -68,6 +68,24 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     message: str
 
 
+class Governed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The governor of an endpoint changed what it asks of it; told every ten seconds at most.
+
+    Attributes:
+        worker: in whose process.
+        decision: ``slower`` (the endpoint refuses requests), ``lifted`` (it takes them again), ``fewer`` (time-outs).
+        concurrency: requests in flight from now on, at most.
+        requests_per_s: requests begun per second from now on, None for no limit.
+    """
+
+    job_id: JobId
+    worker: str
+    endpoint: str
+    decision: str
+    concurrency: int
+    requests_per_s: float | None
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """All counters, rates over the last interval, and the time left.
 
@@ -75,6 +93,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         objects_per_s, bytes_per_s: over the last interval.
         eta_s: seconds, None while planning goes on or nothing moves.
         elapsed_s: since this run began.
+        concurrency: transfers that may be in flight just now, in all processes.
     """
 
     job_id: JobId
@@ -85,6 +104,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     bytes_per_s: float
     eta_s: float | None
     elapsed_s: float
+    concurrency: int = 0
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -98,5 +118,13 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 Event = (
-    JobStarted | PlanningFinished | BatchFinished | TransferFinished | TransferFailed | Warned | Progress | JobFinished
+    JobStarted
+    | PlanningFinished
+    | BatchFinished
+    | TransferFinished
+    | TransferFailed
+    | Warned
+    | Governed
+    | Progress
+    | JobFinished
 )

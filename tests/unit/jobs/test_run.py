@@ -14,6 +14,7 @@ from tests.fakes.memory_store import MemoryStore
 from tests.samples import make_tree
 
 from bucket_brigade.engine.messages import WorkerSetup
+from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.errors import AccessDenied, ConfigError, CredentialsExpired, JournalError, PlanError
 from bucket_brigade.jobs.run import JobRun
 from bucket_brigade.journal.port import Checkpoint, JobStatus
@@ -90,7 +91,7 @@ class Scene:
             planner,
             setup,
             folder="/folder",
-            open_store=open_store,
+            stores=JobStores("", engine, open_store),
             finish=self.finish,
             resumed=bool(self.journal.started_ns),
         )
