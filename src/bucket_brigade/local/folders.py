@@ -11,7 +11,7 @@ class OpenFolder:
     """An open directory.
 
     Its descriptor is closed when nobody refers to this any more: a cache may forget a folder while transfers still work in it.
-    ``fresh`` says that we created it: nothing is in it but what this program put there.
+    ``fresh`` says that we created it, or found it empty: nothing is in it but what this program put there.
     """
 
     __slots__ = ("fd", "fresh")

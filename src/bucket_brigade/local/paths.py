@@ -84,6 +84,8 @@ class TargetFolder:
             os.makedirs(path, exist_ok=True)
             self._root = OpenFolder(os.open(path, _OPEN_ROOT))
             folding = probe_name_folding(self._root.fd)
+            with os.scandir(self._root.fd) as entries:
+                self._root.fresh = next(entries, None) is None
             self._filesystems = {os.fstat(self._root.fd).st_dev: self._root}
         except OSError as exc:
             raise translate(exc, f"write into the folder {path!r}") from exc

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from typing import Any
 
 from bucket_brigade.errors import ConnectionLost, SourceChanged, StoreUnavailable, TransferError
 from bucket_brigade.model.job import ObjectAttributes
@@ -21,7 +23,20 @@ _CHECKSUMS = (
     (b"x-amz-checksum-sha1", "SHA1"),
     (b"x-amz-checksum-sha256", "SHA256"),
 )
+_BUCKET_KEY = b"x-amz-server-side-encryption-bucket-key-enabled"
+_CUSTOMER_KEY_MD5 = b"x-amz-server-side-encryption-customer-key-md5"
+_RARE = frozenset(
+    {
+        b"x-amz-version-id",
+        b"x-amz-tagging-count",
+        b"x-amz-restore",
+        b"x-amz-archive-status",
+        b"x-amz-missing-meta",
+        _CUSTOMER_KEY_MD5,
+    }
+)
 _ATTRIBUTES = {
+    _BUCKET_KEY: "bucket_key",
     b"x-amz-server-side-encryption": "sse",
     b"x-amz-server-side-encryption-aws-kms-key-id": "sse_kms_key_id",
     b"x-amz-storage-class": "storage_class",
@@ -36,7 +51,6 @@ _ATTRIBUTES = {
     b"x-amz-object-lock-retain-until-date": "retain_until",
     b"x-amz-object-lock-legal-hold": "legal_hold",
 }
-_BUCKET_KEY = b"x-amz-server-side-encryption-bucket-key-enabled"
 _METADATA = b"x-amz-meta-"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _OK, _PARTIAL = 200, 206
@@ -44,32 +58,44 @@ _OK, _PARTIAL = 200, 206
 
 def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHead:
     """Return what a GET or HEAD tells about an object of ``size`` bytes."""
-    given: dict[str, str] = {}
-    metadata: list[tuple[str, str]] = []
-    for name, value in answer.headers.items():
-        field = _ATTRIBUTES.get(name)
-        if field is not None:
-            given[field] = value.decode("utf-8", "surrogateescape")
-        elif name.startswith(_METADATA):
-            stated = value.decode("utf-8", "surrogateescape")
-            metadata.append((name[len(_METADATA) :].decode("utf-8", "surrogateescape"), stated))
+    headers = answer.headers
     return ObjectHead(
         size=size,
         etag=answer.header(b"etag"),
         modified_ns=http_date_to_ns(answer.header(b"last-modified")),
-        version_id=version_id(answer),
         checksums=_full_checksums(answer) if with_checksums else {},
-        attributes=ObjectAttributes(
-            **given,  # type: ignore[arg-type]
-            metadata=tuple(sorted(metadata)) or None,
-            bucket_key=True if answer.header(_BUCKET_KEY).lower() == "true" else None,
+        attributes=_attributes(
+            tuple([pair for pair in headers.items() if pair[0] in _ATTRIBUTES or pair[0].startswith(_METADATA)])
         ),
-        tag_count=_count(answer.header(b"x-amz-tagging-count")),
-        restore=answer.header(b"x-amz-restore"),
-        archive_status=answer.header(b"x-amz-archive-status"),
-        sse_customer_key_md5=answer.header(b"x-amz-server-side-encryption-customer-key-md5"),
-        missing_metadata=_count(answer.header(b"x-amz-missing-meta")),
+        **({} if _RARE.isdisjoint(headers) else _rare(answer)),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _attributes(stated: tuple[tuple[bytes, bytes], ...]) -> ObjectAttributes:
+    """Return the attributes in these headers: most objects of a bucket have the same."""
+    given: dict[str, Any] = {}
+    metadata: list[tuple[str, str]] = []
+    for name, raw in stated:
+        value = raw.decode("utf-8", "surrogateescape")
+        if name.startswith(_METADATA):
+            metadata.append((name[len(_METADATA) :].decode("utf-8", "surrogateescape"), value))
+        elif name == _BUCKET_KEY:
+            given["bucket_key"] = True if value.lower() == "true" else None
+        else:
+            given[_ATTRIBUTES[name]] = value
+    return ObjectAttributes(**given, metadata=tuple(sorted(metadata)) or None)
+
+
+def _rare(answer: Answer) -> dict[str, Any]:
+    return {
+        "version_id": version_id(answer),
+        "tag_count": _count(answer.header(b"x-amz-tagging-count")),
+        "restore": answer.header(b"x-amz-restore"),
+        "archive_status": answer.header(b"x-amz-archive-status"),
+        "sse_customer_key_md5": answer.header(_CUSTOMER_KEY_MD5),
+        "missing_metadata": _count(answer.header(b"x-amz-missing-meta")),
+    }
 
 
 def encryption_echo(answer: Answer) -> Echo:
@@ -77,7 +103,7 @@ def encryption_echo(answer: Answer) -> Echo:
     return Echo(
         answer.header(b"x-amz-server-side-encryption"),
         answer.header(b"x-amz-server-side-encryption-aws-kms-key-id"),
-        answer.header(b"x-amz-server-side-encryption-customer-key-md5"),
+        answer.header(_CUSTOMER_KEY_MD5),
     )
 
 
@@ -87,10 +113,13 @@ def version_id(answer: Answer) -> str | None:
 
 
 def _full_checksums(answer: Answer) -> dict[str, str]:
-    if answer.header(b"x-amz-checksum-type") == "COMPOSITE":
+    if answer.headers.get(b"x-amz-checksum-type") == b"COMPOSITE":
         return {}
-    stated = {name: answer.header(header) for header, name in _CHECKSUMS if header in answer.headers}
-    return {name: value for name, value in stated.items() if value and "-" not in value}
+    return {
+        name: value.decode("utf-8", "surrogateescape")
+        for header, name in _CHECKSUMS
+        if (value := answer.headers.get(header)) and b"-" not in value
+    }
 
 
 def _count(value: str) -> int:
@@ -99,7 +128,10 @@ def _count(value: str) -> int:
 
 def check_state(where: str, answer: Answer, pin: Pin) -> None:
     """Raise SourceChanged where a store ignored the pin and answered with another state of the object."""
-    if pin.etag and b"etag" in answer.headers and not same_etag(pin.etag, answer.header(b"etag")):
+    if not pin.etag or b"etag" not in answer.headers:
+        return
+    found = answer.header(b"etag")
+    if found != pin.etag and not same_etag(pin.etag, found):
         raise SourceChanged(f"{where}: the object was replaced since it was listed")
 
 

@@ -198,7 +198,7 @@ def header_value(name: str, value: str) -> str:
     if _UNSENDABLE(value):
         message = f"The {name} {value[:80]!r} cannot be sent in a header."
         raise PermanentError(message, code="BadHeader")
-    return trimmed(value)
+    return trimmed(value) if " " in value else value
 
 
 async def _hashed_aside(body: Body) -> str:
