@@ -18,8 +18,9 @@ from bucket_brigade.operations.multipart import run_together
 from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.reading import WholeReader
 from bucket_brigade.operations.restoring import Restorer
-from bucket_brigade.s3.checksums import ReadDigest, verify_whole
+from bucket_brigade.s3.checksums import ReadDigest
 from bucket_brigade.s3.store import ObjectHead, Pin
 
 
@@ -34,6 +35,7 @@ class DownloadStage:
         self.leads_to = leads_to
         self._files = context.files
         self._source = source
+        self._reader = WholeReader(source.store)
         self._target = target
         self._tag = job_tag(context.job.id)
         self._budget = context.budget
@@ -68,8 +70,7 @@ class DownloadStage:
         pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
         bucket = transfer.source_bucket or self._source.bucket
         async with self._budget.buffer(size) as buffer:
-            read = await self._source.store.get_object(bucket, transfer.source, buffer, pin=pin)
-            verify_whole(read, buffer, transfer.source)
+            read = await self._reader.read(bucket, transfer.source, buffer, pin)
             modified_ns, restoring = self._restore.of(read, transfer)
             await self._files.run(
                 write_small,

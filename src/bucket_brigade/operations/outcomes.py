@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bucket_brigade.errors import (
     AccessDenied,
+    ChecksumMismatch,
     ClockSkewed,
     CredentialsExpired,
     DiskFull,
@@ -61,7 +62,7 @@ def outcome_of(error: TransferError, *, gone: frozenset[str] = frozenset()) -> O
         request_id=error.request_id,
         attempts=getattr(error, "attempts", 1),
         fatal=fatal,
-        transient=isinstance(error, TransientError),
+        transient=isinstance(error, TransientError | ChecksumMismatch),
         blames_store=isinstance(error, TransientError) or (isinstance(error, AccessDenied) and error.code != ARCHIVED),
     )
 

@@ -15,8 +15,9 @@ from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
 from bucket_brigade.operations.outcomes import of_source, outcome_of
 from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.reading import WholeReader
 from bucket_brigade.operations.receipts import prove_put
-from bucket_brigade.s3.checksums import crc64nvme, verify_whole
+from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.store import ObjectHead, Pin, Written
 
 
@@ -30,6 +31,7 @@ class RelayStage:
         options = context.job.options
         self.leads_to = leads_to
         self._source = source
+        self._reader = WholeReader(source.store)
         self._target = target
         self._carrier = Carrier(source, target, options, same_service=False)
         self._threshold_bytes = options.multipart_threshold_bytes
@@ -65,9 +67,8 @@ class RelayStage:
         source_bucket = transfer.source_bucket or self._source.bucket
         pin = Pin(transfer.etag or (head.etag if head else ""), transfer.version_id)
         async with self._budget.buffer(size) as buffer:
-            read = await of_source(self._source.store.get_object(source_bucket, transfer.source, buffer, pin=pin))
+            read = await of_source(self._reader.read(source_bucket, transfer.source, buffer, pin))
             crc = crc64nvme(buffer)
-            verify_whole(read, buffer, transfer.source)
             carried = await self._carrier.restated(transfer, read)
 
             async def put(attributes: ObjectAttributes) -> Written:
