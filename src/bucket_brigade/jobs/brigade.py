@@ -34,12 +34,13 @@ from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.run import JobRun, Report
 from bucket_brigade.jobs.sides import endpoint_of, job_endpoints
 from bucket_brigade.jobs.uploads import abort_open_uploads
+from bucket_brigade.jobs.versioning import check_versioning
 from bucket_brigade.journal.folder import runner_pid
 from bucket_brigade.journal.port import JobStatus, Journal
 from bucket_brigade.journal.sqlite import create_journal, open_journal
 from bucket_brigade.journal.status import list_jobs, read_status
 from bucket_brigade.local.temporaries import job_tag, remove_stale_temporaries
-from bucket_brigade.model.job import EndpointOverrides, Job, JobState, LayoutName, Operation
+from bucket_brigade.model.job import CURRENT_VERSIONS, EndpointOverrides, Job, JobState, LayoutName, Operation
 from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.build import build_planner
@@ -285,6 +286,8 @@ class Brigade(BucketCalls):
         written = target or (source if job.operation is Operation.SET else None)
         if written is not None and sets_access_control(job.options.attributes):
             await check_access_control(job, await self._control_of(written))
+        if job.versions != CURRENT_VERSIONS:
+            await check_versioning(job, source, target, self._control_of)
         single = await self._single(job)
         store = await self._source_store(job)
         if single is None and store is not None and job.manifest is None and job.read_catalog is None:
@@ -295,7 +298,8 @@ class Brigade(BucketCalls):
         """Return the entry of a job of one object; None for many."""
         if isinstance(job.source, StandardStream):
             return SourceEntry("-", "-", UNKNOWN_SIZE)
-        return None if job.source.recursive else await look_at(job, await self._source_store(job))
+        several = job.source.recursive or job.versions != CURRENT_VERSIONS
+        return None if several else await look_at(job, await self._source_store(job))
 
     async def _prepare(self, journal: Journal, folder: str, *, retry_failed: bool) -> JobRun:
         status = await journal.status()

@@ -132,10 +132,19 @@ async def iterate_objects(
 
 
 async def iterate_versions(store: Store, bucket: str, *, prefix: str = "") -> AsyncGenerator[list[ListedVersion]]:
-    """Yield all versions and delete markers below ``prefix``, page by page."""
+    """Yield all versions and delete markers below ``prefix``, page by page.
+
+    What is yielded may be deleted at once: a page comes when the one after it is here, whose place in the listing many stores
+    cannot find any more when the last version of the page before it is gone.
+    """
+    before: list[ListedVersion] = []
     async with contextlib.aclosing(iterate_version_pages(store, bucket, prefix=prefix)) as pages:
         async for page in pages:
-            yield page.versions
+            if before:
+                yield before
+            before = page.versions
+    if before:
+        yield before
 
 
 async def iterate_version_pages(

@@ -151,3 +151,23 @@ async def test_versions_outside_the_prefix_are_an_error() -> None:
     with pytest.raises(PlanError):
         async for _ in iterate_versions(store, "bucket", prefix="a/"):
             pass
+
+
+async def test_versions_that_are_yielded_may_be_deleted_at_once() -> None:
+    """The listing never goes on behind a version that was yielded: many stores would not find the place."""
+    pages = [[ListedVersion(f"k{number}", "v", True, False)] for number in range(4)]
+    script: dict[Any, Any] = {
+        (f"k{number - 1}", "v") if number else None: VersionPage(page, (f"k{number}", "v") if number < 3 else None)
+        for number, page in enumerate(pages)
+    }
+    yielded: list[str] = []
+
+    class Watched(ScriptedStore):
+        async def list_object_versions(self, bucket: str, *, markers: Any = None, **_: Any) -> VersionPage:
+            assert markers is None or markers[0] not in yielded
+            return await super().list_object_versions(bucket, markers=markers)
+
+    async for versions in iterate_versions(cast("Store", Watched(script)), "bucket"):
+        yielded += [one.key for one in versions]
+        await asyncio.sleep(0)
+    assert yielded == ["k0", "k1", "k2", "k3"]
