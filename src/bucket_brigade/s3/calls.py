@@ -27,7 +27,7 @@ from bucket_brigade.errors import (
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.checksums import CRC64NVME, crc64nvme, decode_crc, encode_crc
 from bucket_brigade.s3.echo import Echo, not_honoured, unconfirmed
-from bucket_brigade.s3.errors import error_from_exception
+from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.session import Client
 from bucket_brigade.s3.store import Condition, Pin, Written
 from bucket_brigade.settings.customer_keys import key_and_digest
@@ -191,7 +191,7 @@ class Caller:
             f"{operation} {where}: the endpoint reports success {lack}",
             code="NoProof",
             status=meta.get("HTTPStatusCode", 200),
-            request_id=meta.get("HTTPHeaders", {}).get("x-amz-request-id", ""),
+            request_id=request_id_in(meta.get("HTTPHeaders", {}).get("x-amz-request-id", "")),
         )
 
     def _translated(self, exc: BaseException, operation: str, params: dict[str, Any], *, pinned: bool) -> BaseException:

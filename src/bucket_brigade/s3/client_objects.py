@@ -24,7 +24,7 @@ from bucket_brigade.s3.calls import (
     condition_parameters,
     pin_parameters,
 )
-from bucket_brigade.s3.errors import error_from_exception
+from bucket_brigade.s3.errors import code_in, error_from_exception, redact
 from bucket_brigade.s3.reading import fill, head_from_answer, same_etag, total_of_range
 from bucket_brigade.s3.store import (
     UNCONDITIONAL,
@@ -273,7 +273,7 @@ def reconcile(keys: list[DeleteKey], indexes: list[int], deleted: Any, refused: 
         code = entry.get("Code", "")
         for index in _take(waiting, entry):
             if code not in _GONE:
-                errors[index] = DeleteError(code or "NoCode", entry.get("Message", ""))
+                errors[index] = DeleteError(code_in(code) or "NoCode", redact(entry.get("Message", "")))
     for left in waiting.values():
         errors |= {index: DeleteError("NoAnswer", "the endpoint's answer does not mention this key") for index in left}
     return errors

@@ -7,6 +7,7 @@ No message holds a secret: what a store wrote is shown only after ``redact``.
 from __future__ import annotations
 
 import asyncio
+import re
 import errno
 import socket
 import ssl
@@ -33,12 +34,24 @@ from bucket_brigade.model.redaction import redact_foreign
 from bucket_brigade.s3.codes import BY_CODE, CODE_BY_STATUS, REMEDIES, REMEDY_BY_CLASS, TELLING
 
 _WORDS_OF_THE_STORE = 300
+_LONGEST_ID = 100
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 def redact(words: str) -> str:
     """Return what a store or a library wrote on one short line, without secrets."""
     line = redact_foreign(" ".join(words.split()))
     return line if len(line) <= _WORDS_OF_THE_STORE else line[: _WORDS_OF_THE_STORE - 1] + "…"
+
+
+def code_in(written: str) -> str:
+    """Return the error code that a store wrote, empty where that cannot be one: a code is a word."""
+    return written if _CODE.fullmatch(written) else ""
+
+
+def request_id_in(written: str) -> str:
+    """Return the request id that a store wrote; like its words it may repeat what is secret."""
+    return redact_foreign(written)[:_LONGEST_ID]
 
 
 def parse_retry_after_s(value: str | None, *, now: datetime | None = None) -> float | None:
@@ -84,7 +97,8 @@ def error_from_answer(
         redirect_host: the host that a redirect names. It is never followed.
         date: the header Date, what the endpoint's clock says.
     """
-    code = _name(code, status, operation)
+    code = _name(code_in(code), status, operation)
+    request_id = request_id_in(request_id)
     kind, sentence = _classify(code, status)
     if kind is WrongRegion:
         sentence = _elsewhere(sentence, region, redirect_host)

@@ -20,7 +20,7 @@ from bucket_brigade.s3.calls import refuses_checksums, source_changed
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.echo import not_honoured, unconfirmed
-from bucket_brigade.s3.errors import error_from_exception
+from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.lane_answers import encryption_echo, refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
 from bucket_brigade.s3.prepared import quote_key, trimmed
@@ -129,7 +129,7 @@ class LaneCalls:
             f"{operation} {self._where(bucket, key)}: the endpoint reports success {lack}",
             code="NoProof",
             status=answer.status,
-            request_id=answer.header(b"x-amz-request-id"),
+            request_id=request_id_in(answer.header(b"x-amz-request-id")),
         )
 
     def _refuses_checksums(self, error: TransferError) -> bool:
@@ -156,7 +156,7 @@ class LaneCalls:
                 lack,
                 etag=etag,
                 version_id=version_id(answer),
-                request_id=answer.header(b"x-amz-request-id"),
+                request_id=request_id_in(answer.header(b"x-amz-request-id")),
             )
 
     # --- answers -----------------------------------------------------------------------------------------------------
