@@ -7,8 +7,8 @@ No message holds a secret: what a store wrote is shown only after ``redact``.
 from __future__ import annotations
 
 import asyncio
-import re
 import errno
+import re
 import socket
 import ssl
 from datetime import UTC, datetime
