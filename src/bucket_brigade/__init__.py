@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Brigade": "bucket_brigade.jobs.brigade",
+    "BucketHandle": "bucket_brigade.jobs.handles",
+    "ObjectHandle": "bucket_brigade.jobs.handles",
     "JobRequest": "bucket_brigade.jobs.request",
     "JobRun": "bucket_brigade.jobs.run",
     "Report": "bucket_brigade.jobs.run",
@@ -30,6 +32,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from bucket_brigade.errors import BrigadeError, ConfigError
     from bucket_brigade.jobs.brigade import Brigade
+    from bucket_brigade.jobs.handles import BucketHandle, ObjectHandle
     from bucket_brigade.jobs.request import JobRequest
     from bucket_brigade.jobs.run import JobRun, Report
     from bucket_brigade.model.job import Filters, Job, ObjectAttributes, Rule, TransferOptions
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Brigade",
     "BrigadeError",
+    "BucketHandle",
     "ConfigError",
     "Counters",
     "Filters",
@@ -47,6 +51,7 @@ __all__ = [
     "JobRequest",
     "JobRun",
     "ObjectAttributes",
+    "ObjectHandle",
     "Report",
     "Rule",
     "Settings",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import abc
 import contextlib
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bucket_brigade.errors import ConfigError, JobFailed, PermanentError, TransferError
 from bucket_brigade.jobs.emptying import empty_bucket
+from bucket_brigade.jobs.handles import BucketHandle, bucket_of_entry
 from bucket_brigade.jobs.sides import endpoint_of
 from bucket_brigade.model.job import EndpointOverrides
-from bucket_brigade.model.location import S3Location
+from bucket_brigade.model.location import DEFAULT_ENDPOINT, S3Location
 from bucket_brigade.s3.bucket_values import NO_CHANGES, BucketChanges, BucketInfo
 from bucket_brigade.s3.names import check_bucket_name
 from bucket_brigade.s3.store import Store
@@ -33,6 +37,15 @@ class BucketCalls(abc.ABC):
     @abc.abstractmethod
     async def store(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> Store:
         """Return the store of a configured endpoint."""
+
+    def bucket(self, name: str, *, endpoint: str = DEFAULT_ENDPOINT) -> BucketHandle:
+        """Return the handle of a bucket, which need not exist; nothing is asked of the endpoint."""
+        return BucketHandle(self, name, endpoint)
+
+    async def buckets(self, *, endpoint: str = DEFAULT_ENDPOINT) -> AsyncGenerator[BucketHandle]:
+        """Yield the handle of every bucket of the account."""
+        for entry in await (await self.store(endpoint)).list_buckets():
+            yield bucket_of_entry(self, entry, endpoint)
 
     async def create_bucket(
         self,
@@ -59,6 +72,8 @@ class BucketCalls(abc.ABC):
         """
         location = self._bucket(bucket)
         check_bucket_name(location.bucket)
+        if region is not None:  # what follows the creation is asked of the bucket's own region too
+            overrides = msgspec.structs.replace(overrides or EndpointOverrides(), region=region)
         control = await self.control(location.endpoint, overrides)
         await control.create(location.bucket, region=region, ownership=changes.ownership, object_lock=object_lock)
         try:
