@@ -142,6 +142,11 @@ def _parse_url(
         return S3Location(endpoint=scheme)
     if not _BUCKET.fullmatch(bucket) and not bucket.startswith("arn:"):
         remedy = "A bucket's name is letters, digits, dots and dashes; it cannot be a pattern."
+        if "@" in bucket:  # as in s3://key:secret@bucket/, which must not be repeated
+            raise ConfigError(
+                "what stands before @ in the location belongs to no bucket",
+                remedy="Give credentials by profile, environment or configuration file, never in a URL.",
+            )
         raise ConfigError(f"{text}: {bucket!r} cannot be the name of a bucket", remedy=remedy)
     if _VERSION_IN_KEY.search(key):
         remedy = "Name the version with --version-id, or write [?] where the key really holds a question mark."
