@@ -1,4 +1,4 @@
-"""``mb`` and ``rb``: create and remove buckets."""
+"""``mb``, ``rb`` and ``bucket``: create, remove, look at and change buckets."""
 
 from __future__ import annotations
 
@@ -6,34 +6,44 @@ from typing import Any
 
 import click
 
+from bucket_brigade.cli.attributes import endpoint_overrides
+from bucket_brigade.cli.bucket_options import bucket_changes, bucket_options, shown_bucket
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import explaining, open_store, parse_bucket
+from bucket_brigade.cli.locating import explaining, parse_bucket
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
 from bucket_brigade.cli.output import write_json
 from bucket_brigade.cli.terminal import confirm
-from bucket_brigade.errors import ConfigError, PermanentError
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.s3.bucket_values import NO_CHANGES, BucketInfo
 
 
 @click.command()
 @click.argument("bucket")
+@click.option("--object-lock", is_flag=True, help="Let objects be locked; only a new bucket can have it.")
+@bucket_options
 @endpoint_options
 @json_option
 @common_options
 @click.pass_context
-def mb(ctx: click.Context, /, bucket: str, as_json: bool, **flags: Any) -> None:
-    """Create BUCKET (s3://name), in --region or the region of the environment."""
-    from bucket_brigade.s3.names import check_bucket_name
+def mb(ctx: click.Context, /, bucket: str, object_lock: bool, as_json: bool, **flags: Any) -> None:
+    """Create BUCKET (s3://name), private, in --region or the region of the environment."""
+    from bucket_brigade.s3.names import bucket_name_warning, check_bucket_name
 
     settings = load(ctx).settings
     location = parse_bucket(bucket, settings)
     check_bucket_name(location.bucket)
+    changes = bucket_changes(flags)
+    warning = bucket_name_warning(location.bucket)
+    if warning:
+        click.echo(f"brigade: warning: {warning}", err=True)
 
     async def create(brigade: Brigade) -> None:
-        store = await open_store(brigade, location, flags)
         region = flags.get("region") or settings.endpoints[location.endpoint].region
         with explaining(location):
-            await store.create_bucket(location.bucket, region=region)
+            await brigade.create_bucket(
+                bucket, region=region, object_lock=object_lock, changes=changes, overrides=endpoint_overrides(flags)
+            )
 
     with_brigade(settings, create)
     _tell({"created": str(location).rstrip("/")}, f"created {str(location).rstrip('/')}", as_json=as_json)
@@ -55,25 +65,69 @@ def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool
         confirm(f"delete {location} and the bucket itself, with all versions")
 
     async def remove(brigade: Brigade) -> int:
-        from bucket_brigade.jobs.emptying import empty_bucket
-
-        store = await open_store(brigade, location, flags)
-        deleted = 0
-        try:
-            with explaining(location):
-                deleted = await empty_bucket(store, location.bucket) if force else 0
-                await store.delete_bucket(location.bucket)
-        except PermanentError as error:
-            if error.code != "BucketNotEmpty":
-                raise
-            remedy = "Something wrote into it meanwhile; try again." if force else "--force deletes what is in it."
-            raise ConfigError(f"{location.bucket} is not empty", remedy=remedy) from error
-        return deleted
+        with explaining(location):
+            return await brigade.delete_bucket(bucket, force=force, overrides=endpoint_overrides(flags))
 
     deleted = with_brigade(settings, remove)
     removed = str(location).rstrip("/")
     text = f"removed {removed}" + (f" and {deleted:,} objects and versions in it" if force else "")
     _tell({"removed": removed, "deleted": deleted}, text, as_json=as_json)
+
+
+@click.group()
+def bucket() -> None:
+    """Show or change how a bucket is configured."""
+
+
+@bucket.command("info")
+@click.argument("bucket")
+@endpoint_options
+@json_option
+@common_options
+@click.pass_context
+def bucket_info(ctx: click.Context, /, bucket: str, as_json: bool, **flags: Any) -> None:
+    """Show how BUCKET (s3://name) is configured."""
+    settings = load(ctx).settings
+    location = parse_bucket(bucket, settings)
+
+    async def look(brigade: Brigade) -> BucketInfo:
+        with explaining(location):
+            return await brigade.bucket_info(bucket, overrides=endpoint_overrides(flags))
+
+    info = with_brigade(settings, look)
+    if as_json:
+        write_json(info)
+        return
+    for name, value in shown_bucket(info):
+        click.echo(f"{name:<20} {value}")
+
+
+@bucket.command("set")
+@click.argument("bucket")
+@bucket_options
+@click.option("--yes", is_flag=True, help="Do not ask before the public is let in.")
+@endpoint_options
+@json_option
+@common_options
+@click.pass_context
+def bucket_set(ctx: click.Context, /, bucket: str, yes: bool, as_json: bool, **flags: Any) -> None:
+    """Change how BUCKET (s3://name) is configured; what is not named stays as it is."""
+    settings = load(ctx).settings
+    location = parse_bucket(bucket, settings)
+    changes = bucket_changes(flags)
+    if changes == NO_CHANGES:
+        raise ConfigError("nothing to change was named", remedy="`brigade bucket set --help` lists what can be.")
+    if flags["block_public_access"] is False and not yes:
+        confirm(f"no longer keep the public out of {location}, whatever access control lists and policies say")
+
+    async def change(brigade: Brigade) -> list[str]:
+        with explaining(location):
+            return await brigade.change_bucket(bucket, changes, overrides=endpoint_overrides(flags))
+
+    changed = with_brigade(settings, change)
+    where = str(location).rstrip("/")
+    names = ", ".join(name.replace("_", " ") for name in changed)
+    _tell({"bucket": where, "changed": changed}, f"changed of {where}: {names}", as_json=as_json)
 
 
 def _tell(document: dict[str, Any], text: str, *, as_json: bool) -> None:

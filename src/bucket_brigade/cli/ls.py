@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
+import msgspec
 
 from bucket_brigade.cli.catalogs import local_catalog
 from bucket_brigade.cli.invocation import load, with_brigade
@@ -16,14 +17,16 @@ from bucket_brigade.cli.ls_lines import Listing, Row
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.starting import import_aiohttp
-from bucket_brigade.errors import ConfigError
+from bucket_brigade.errors import ConfigError, PermanentError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import Rule
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.listing import Listing as CheckedListing
 from bucket_brigade.s3.shards import AUTO_SHARDS, iterate_in_order
-from bucket_brigade.s3.store import Store
+from bucket_brigade.s3.store import BucketEntry, Store
 from bucket_brigade.settings.values import Settings
+
+_HEADS_AT_ONCE = 16
 
 
 @click.command()
@@ -70,7 +73,7 @@ async def _show(
     store = await open_store(brigade, where, flags)
     with explaining(where):
         if not where.bucket:
-            listing.buckets(await store.list_buckets())
+            listing.buckets(await with_regions(store, await store.list_buckets()))
             return
         show = _show_logical if flags["logical"] else _show_stored
         await show(
@@ -85,6 +88,31 @@ async def _show(
         raise ConfigError(
             f"there is nothing at {where}", remedy=f"`brigade ls {where.endpoint}://{where.bucket}/` shows what is."
         )
+
+
+async def with_regions(store: Store, entries: list[BucketEntry]) -> list[BucketEntry]:
+    """Ask for the regions that the list itself does not tell; of a store that never tells, only once."""
+    missing = [index for index, entry in enumerate(entries) if not entry.region]
+    if not missing or not await _region(store, entries[missing[0]].name):
+        return entries
+    known = list(entries)
+    at_once = asyncio.Semaphore(_HEADS_AT_ONCE)
+
+    async def look(index: int) -> None:
+        async with at_once:
+            known[index] = msgspec.structs.replace(entries[index], region=await _region(store, entries[index].name))
+
+    async with asyncio.TaskGroup() as group:
+        for index in missing:
+            group.create_task(look(index))
+    return known
+
+
+async def _region(store: Store, bucket: str) -> str:
+    try:
+        return await store.head_bucket(bucket)
+    except PermanentError:
+        return ""
 
 
 async def _show_stored(

@@ -45,12 +45,15 @@ class Listing:
 
     def buckets(self, entries: Iterable[BucketEntry]) -> None:
         """Write buckets."""
-        for entry in entries:
+        listed = list(entries)
+        width = max((len(entry.name) for entry in listed), default=0)
+        for entry in listed:
             if self._as_json:
                 created = format_time(entry.created_ns) if entry.created_ns else None
                 self._lines.write_json({"bucket": entry.name, "created": created, "region": entry.region or None})
             else:
-                self._lines.write(f"{_shown_time(entry.created_ns // 1_000_000_000)} {entry.name}")
+                created = _shown_time(entry.created_ns // 1_000_000_000)
+                self._lines.write(f"{created} {entry.name:<{width}} {entry.region}".rstrip())
 
     def folders(self, names: Iterable[str]) -> None:
         """Write common prefixes."""

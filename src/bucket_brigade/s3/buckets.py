@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from bucket_brigade.errors import ConfigError, PermanentError, TransferError
+from bucket_brigade.errors import ConfigError, NotHonoured, NotSupported, PermanentError, TransferError
 from bucket_brigade.s3.bucket_values import (
     BucketChanges,
     BucketInfo,
@@ -26,12 +26,25 @@ from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.lifecycle import abort_days, unknown_elements, with_aborting_rule
 from bucket_brigade.s3.retry import Retrier
 from bucket_brigade.s3.session import DEFAULT_REGION, Client, open_client
+from bucket_brigade.s3.xml_tree import MalformedXml, parse_document
 from bucket_brigade.settings.values import EndpointSettings, RetrySettings
 
 _CONNECTIONS = 8
 _RAW = "RawDocument"
 
+_DOCUMENTS = {
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetPublicAccessBlock": "PublicAccessBlockConfiguration",
+    "GetBucketOwnershipControls": "OwnershipControls",
+    "GetBucketEncryption": "ServerSideEncryptionConfiguration",
+    "GetObjectLockConfiguration": "ObjectLockConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketTagging": "Tagging",
+}
+"""The root of each answer. A store that does not know a setting may answer with a listing, and 200."""
+
 _ABSENT = {
+    "GetBucketVersioning": set[str](),
     "GetPublicAccessBlock": {"NoSuchPublicAccessBlockConfiguration"},
     "GetBucketOwnershipControls": {"OwnershipControlsNotFoundError"},
     "GetBucketEncryption": {"ServerSideEncryptionConfigurationNotFoundError"},
@@ -53,10 +66,9 @@ class BucketControl(Caller):
 
     operations = (
         "CreateBucket",
-        *_ABSENT,
+        *_DOCUMENTS,
         "DeleteBucketLifecycle",
         "DeleteBucketTagging",
-        "GetBucketVersioning",
         "HeadBucket",
         "PutBucketEncryption",
         "PutBucketLifecycleConfiguration",
@@ -69,7 +81,8 @@ class BucketControl(Caller):
     def __init__(self, client: Client, endpoint: EndpointSettings, retry: RetrySettings) -> None:
         super().__init__(client, endpoint)
         self._retrier = Retrier(retry, Governor())
-        client.meta.events.register("after-call.s3.GetBucketLifecycleConfiguration", _keep_document)
+        for operation in _DOCUMENTS:
+            client.meta.events.register(f"after-call.s3.{operation}", _keep_document)
 
     @property
     def endpoint_url(self) -> str:
@@ -123,7 +136,7 @@ class BucketControl(Caller):
 
     async def versioning(self, bucket: str) -> Versioning:
         """Return whether the bucket keeps old versions."""
-        answer = await self.call("GetBucketVersioning", {"Bucket": bucket})
+        answer = await self._setting("GetBucketVersioning", bucket)
         return Versioning(answer.get("Status", Versioning.NEVER).lower())
 
     async def public_access_block(self, bucket: str) -> PublicAccessBlock:
@@ -171,13 +184,16 @@ class BucketControl(Caller):
         return rules
 
     async def _setting(self, operation: str, bucket: str) -> Answer:
-        """Return the answer, an empty one where the bucket has no such setting."""
+        """Return the answer, an empty one where the bucket has no such setting. NotSupported where the store has none."""
         try:
-            return await self.call(operation, {"Bucket": bucket})
+            answer = await self.call(operation, {"Bucket": bucket})
         except PermanentError as error:
             if error.code in _ABSENT[operation]:
                 return {}
             raise
+        if not _is_document(answer.get(_RAW, b""), _DOCUMENTS[operation]):
+            raise NotSupported(f"{operation} {self.location(bucket)}: the endpoint does not know this setting")
+        return answer
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -215,27 +231,43 @@ class BucketControl(Caller):
 
         Raises:
             TransferError: one was refused; a note of the error (``__notes__``) names it and those that were changed before it.
+                NotHonoured where the endpoint says yes and does not know the setting.
             ConfigError: the bucket has lifecycle rules that cannot be kept as they are.
         """
-        steps: list[tuple[str, object, Callable[[str, Any], Awaitable[None]]]] = [
-            ("public_access_block", changes.public_access_block, self.set_public_access_block),
-            ("ownership", changes.ownership, self.set_ownership),
-            ("encryption", changes.encryption, self.set_encryption),
-            ("versioning", changes.versioning, self.set_versioning),
-            ("abort_uploads_days", changes.abort_uploads_days, self.set_abort_uploads_days),
-            ("tags", changes.tags, self.set_tags),
+        steps: list[tuple[str, object, Callable[[str, Any], Awaitable[None]], Callable[[str], Awaitable[object]]]] = [
+            (
+                "public_access_block",
+                changes.public_access_block,
+                self.set_public_access_block,
+                self.public_access_block,
+            ),
+            ("ownership", changes.ownership, self.set_ownership, self.ownership),
+            ("encryption", changes.encryption, self.set_encryption, self.encryption),
+            ("versioning", changes.versioning, self.set_versioning, self.versioning),
+            ("abort_uploads_days", changes.abort_uploads_days, self.set_abort_uploads_days, self._lifecycle_rules),
+            ("tags", changes.tags, self.set_tags, self.tags),
         ]
         done: list[str] = []
-        for name, value, write in steps:
+        for name, value, write, read in steps:
             if value is None:
                 continue
             try:
                 await write(bucket, value)
+                await self._check_is_known(bucket, name, read)
             except TransferError as error:
                 error.add_note(f"{name} was refused" + (f"; {', '.join(done)} had been changed" if done else ""))
                 raise
             done.append(name)
         return done
+
+    async def _check_is_known(self, bucket: str, name: str, read: Callable[[str], Awaitable[object]]) -> None:
+        # The value itself is not compared: at AWS a new one may take a while to be seen.
+        try:
+            await read(bucket)
+        except NotSupported as error:
+            raise NotHonoured(f"{self.location(bucket)}: the endpoint takes {name} and does not know it") from error
+        except PermanentError:
+            return  # who may write need not be allowed to read
 
     async def set_versioning(self, bucket: str, versioning: Versioning) -> None:
         """Enable or suspend versioning."""
@@ -333,6 +365,13 @@ def _element_names(shape: Any) -> set[str]:
     elif shape.type_name == "list":
         found |= {shape.member.serialization.get("name", "member")} | _element_names(shape.member)
     return found
+
+
+def _is_document(document: bytes, root: str) -> bool:
+    try:
+        return parse_document(document).tag == root
+    except MalformedXml:
+        return False
 
 
 async def _keep_document(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:

@@ -13,6 +13,8 @@ from bucket_brigade.s3.urls import decode_key
 from bucket_brigade.s3.xml_tree import MalformedXml
 from bucket_brigade.s3.xml_versions import parse_version_page
 
+_BUCKETS_IN_A_PAGE = 1000
+
 
 class BucketCalls(Caller):
     """The listings and the operations on buckets of ``Store``; their contracts are stated there."""
@@ -72,7 +74,8 @@ class BucketCalls(Caller):
 
     async def list_buckets(self) -> list[BucketEntry]:
         """Return the buckets of the account."""
-        params: dict[str, Any] = {}
+        # Only an answer in pages tells the regions.
+        params: dict[str, Any] = {"MaxBuckets": _BUCKETS_IN_A_PAGE}
         found: list[BucketEntry] = []
         seen: set[str] = set()
         while True:
@@ -89,7 +92,7 @@ class BucketCalls(Caller):
             if token in seen:
                 raise PlanError("The list of buckets does not come to an end.")
             seen.add(token)
-            params = {"ContinuationToken": token}
+            params["ContinuationToken"] = token
 
     async def create_bucket(self, bucket: str, *, region: str | None = None) -> None:
         """Create a bucket, in the endpoint's region unless ``region`` names another."""
