@@ -96,7 +96,9 @@ class JournalQueue:
     def _count_planned(self, batches: Sequence[Sequence[Transfer]], refused: Sequence[Refused]) -> None:
         failed = sum(entry.failed for entry in refused)
         self._counters.planned += sum(map(len, batches)) + len(refused)
-        self._counters.planned_bytes += sum(max(transfer.size, 0) for batch in batches for transfer in batch)
+        self._counters.planned_bytes += sum(
+            [transfer.size for batch in batches for transfer in batch if transfer.size > 0]
+        )
         self._counters.failed += failed
         self._counters.skipped += len(refused) - failed
 

@@ -129,13 +129,12 @@ async def delete_keys(
             for i in left:
                 outcomes[i] = failed
             return outcomes
+        if round_number:  # refused before, and deleted now
+            for i in left:
+                outcomes[i] = Done(sizes[i])
         for position, error_of_key in errors.items():
             outcomes[left[position]] = _refused(keys[left[position]], error_of_key, round_number + 1)
-        again = [left[position] for position, error in errors.items() if error.code in RETRIED_CODES]
-        done = set(left) - {left[position] for position in errors}
-        for i in done:
-            outcomes[i] = Done(sizes[i])
-        left = again
+        left = [left[position] for position, error in errors.items() if error.code in RETRIED_CODES]
     return outcomes
 
 

@@ -17,9 +17,10 @@ class NameFilter:
 
     ``accepts(name, size, modified_ns)`` says whether an entry becomes a transfer; ``accepts.name(name)`` asks the include and
     exclude rules alone. Names are relative to the source's root, sizes bytes, times nanoseconds since the epoch.
+    ``accepts.everything`` says that there is no filter at all.
     """
 
-    __slots__ = ("_after", "_before", "_bounded", "_high", "_low", "name")
+    __slots__ = ("_after", "_before", "_bounded", "_high", "_low", "everything", "name")
 
     name: Callable[[str], bool]
 
@@ -32,6 +33,7 @@ class NameFilter:
             filters.modified_before_ns,
         )
         self._bounded = any(bound is not None for bound in (low, high, after, before))
+        self.everything = not filters.rules and not self._bounded
         # An unknown size is below zero and an unknown time is zero: a bound on either leaves them out.
         self._low = max(low or 0, 0) if low is not None or high is not None else UNKNOWN_SIZE
         self._high = _ENDLESS if high is None else high

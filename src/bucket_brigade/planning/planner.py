@@ -65,7 +65,7 @@ class Planner:
             if isinstance(entry, Refused):
                 if accepts.name(entry.source):
                     refused.append(entry)
-            elif accepts(entry.name, entry.size, entry.modified_ns):
+            elif accepts.everything or accepts(entry.name, entry.size, entry.modified_ns):
                 transfer = mapping(entry)
                 if isinstance(transfer, Refused):
                     refused.append(transfer)

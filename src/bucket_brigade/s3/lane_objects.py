@@ -26,7 +26,7 @@ from bucket_brigade.s3.store import (
 )
 from bucket_brigade.s3.wire_answer import Answer
 from bucket_brigade.s3.xml_listing import parse_page
-from bucket_brigade.s3.xml_messages import delete_lists, escape, fits_xml
+from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, escape, fits_xml
 from bucket_brigade.s3.xml_tree import MalformedXml
 
 ANY_CRC = 0x0123456789ABCDEF
@@ -265,11 +265,14 @@ class ObjectLane(LaneCalls):
             or prepared.rows is None
             or not keys
             or not self._deletes_many
-            or not all(fits_xml(one.key) for one in keys)
+            or not fits_xml("".join([one.key for one in keys]))
         ):
             return await self._client.delete_objects(bucket, keys)
         rows = prepared.rows.rows
-        body = prepared.rows.body([_delete_row(rows, one) for one in keys])
+        if any(one.version_id or one.etag for one in keys):
+            body = prepared.rows.body([_delete_row(rows, one) for one in keys])
+        else:
+            body = prepared.rows.body_of_keys([one.key for one in keys])
         answer = await self._send(prepared, "DeleteObjects", bucket, "", {}, body)
         if answer.status >= FIRST_REFUSAL:
             error = self._refusal("DeleteObjects", bucket, "", answer)
@@ -289,6 +292,9 @@ class ObjectLane(LaneCalls):
         )
 
     def _reconciled(self, bucket: str, keys: list[DeleteKey], answer: Answer) -> dict[int, DeleteError]:
+        told = deleted_keys(bytes(answer.body))
+        if told and told.issuperset([one.key for one in keys]) and not any(one.version_id for one in keys):
+            return {}
         try:
             deleted, refused = delete_lists(bytes(answer.body))
         except MalformedXml as exc:

@@ -87,8 +87,9 @@ class Listing:
         prefix = self._prefix
         if prefix:
             for one in objects:
-                _check_prefix(self._bucket, prefix, one.key)
-        names = tuple(one.key for one in objects) + tuple(page.prefixes)
+                if not one.key.startswith(prefix):
+                    _check_prefix(self._bucket, prefix, one.key)
+        names = (*[one.key for one in objects], *page.prefixes)
         if names and names == self._page_before:
             raise PlanError(
                 f"The listing of {self._bucket}/{prefix} repeats a page: the store does not advance.",
@@ -96,8 +97,7 @@ class Listing:
             )
         self._page_before = names
         if self._start_after:
-            after = _bytes(self._start_after)
-            objects = [one for one in objects if _bytes(one.key) > after]
+            objects = _behind(self._start_after, objects)
         if self.ordered:
             self.ordered = self._in_order(page.objects)
         self.keys += len(objects)
@@ -185,6 +185,14 @@ async def iterate_uploads(store: Store, bucket: str, *, prefix: str = "") -> Asy
 def _check_prefix(bucket: str, prefix: str, key: str) -> None:
     if not key.startswith(prefix):
         raise PlanError(f"The listing of {bucket}/{prefix} holds {key!r}, outside its prefix.")
+
+
+def _behind(start_after: str, objects: list[ListedObject]) -> list[ListedObject]:
+    """Return the objects behind a key in S3's order, the list itself where all are."""
+    after = _bytes(start_after)
+    if all(one.key > start_after and one.key.isascii() for one in objects):
+        return objects  # in ASCII the order of code points is that of bytes
+    return [one for one in objects if _bytes(one.key) > after]
 
 
 def _bytes(key: str) -> bytes:

@@ -160,6 +160,7 @@ def _day_to_s(year: int, month: int, day: int) -> int:
     return (date(year, month, day).toordinal() - _EPOCH) * 86_400
 
 
+@lru_cache(maxsize=4096)  # neighbours in a bucket were often written in the same second
 def iso_to_ns(stated: str) -> int:
     """Return the nanoseconds since the epoch of ``2026-11-22T12:31:03.123Z``; the fraction may have 0 to 9 digits.
 

@@ -55,6 +55,12 @@ class Rows(NamedTuple):
         """Return the document with these filled-in rows."""
         return (self.before + "".join(entries) + self.after).encode()
 
+    def body_of_keys(self, keys: Iterable[str]) -> bytes:
+        """Return the document of rows that have nothing but a key: all are escaped at once, with a NUL between them."""
+        opening, closing = (self.rows[0] % "\0").split("\0")
+        rows = escape("\0".join(keys)).replace("\0", closing + opening)
+        return (self.before + opening + rows + closing + self.after).encode()
+
 
 def rows_of(body: bytes, tag: str, placeholders: tuple[str, ...]) -> Rows:
     """Cut a body that botocore wrote at its ``<tag>`` entries; each placeholder in an entry becomes a ``%s``.
@@ -92,7 +98,7 @@ def escape(text: str) -> str:
 
 
 def fits_xml(key: str) -> bool:
-    """Tell whether XML 1.0 can carry the key, and a careless writer of the answer leaves it as it is (CR, LF, TAB)."""
+    """Tell whether XML 1.0 can carry the key (or several, joined), and a careless writer leaves it as it is (CR, LF, TAB)."""
     return not _UNSAFE(key)
 
 
@@ -103,6 +109,8 @@ _DELETED = re.compile(
     "<Deleted>(?:<Key>([^<]*)</Key>)(?:<VersionId>([^<]*)</VersionId>)?"
     "(?:<DeleteMarker>[^<]*</DeleteMarker>)?(?:<DeleteMarkerVersionId>[^<]*</DeleteMarkerVersionId>)?</Deleted>"
 )
+
+_DELETED_KEY = re.compile("<Deleted><Key>([^<]*)</Key></Deleted>")
 
 Entries = list[dict[str, str]]
 
@@ -125,14 +133,28 @@ def delete_lists(document: bytes) -> tuple[Entries, Entries]:
     return deleted, refused
 
 
+def deleted_keys(document: bytes) -> frozenset[str]:
+    """Return the keys that a DeleteResult calls deleted, where all went well and nothing needs decoding; else none."""
+    text = _plain_result(document)
+    found = _DELETED_KEY.findall(text) if text is not None else []
+    return frozenset(found) if text is not None and len(found) == text.count("<Deleted>") else frozenset()
+
+
 def _swept_deleted(document: bytes) -> Entries | None:
     """Return the entries where all went well and no text needs decoding, as nearly always; else None."""
-    if b"<!" in document or b"&" in document or b"<Error" in document or b"\r" in document:
-        return None
-    text = document.decode("utf-8", "replace")
-    if "<DeleteResult" not in text or not text.rstrip().endswith("</DeleteResult>"):
+    text = _plain_result(document)
+    if text is None:
         return None
     found = _DELETED.findall(text)
     if not found or len(found) != text.count("<Deleted>"):
         return None
     return [{"Key": key, "VersionId": version} for key, version in found]
+
+
+def _plain_result(document: bytes) -> str | None:
+    if b"<!" in document or b"&" in document or b"<Error" in document or b"\r" in document:
+        return None
+    text = document.decode("utf-8", "replace")
+    if "<DeleteResult" not in text or not text.rstrip().endswith("</DeleteResult>"):
+        return None
+    return text

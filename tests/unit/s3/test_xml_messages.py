@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucket_brigade.s3.xml_messages import delete_lists, escape, fits_xml, parse_error, rows_of
+from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, escape, fits_xml, parse_error, rows_of
 from bucket_brigade.s3.xml_tree import MalformedXml, parse_document
 
 DELETED = (
@@ -100,3 +100,22 @@ def test_a_parsed_document_leaves_no_cycle_behind() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_keys_are_escaped_all_at_once_as_each_by_itself() -> None:
+    body = b"<Delete><Object><Key>KEY</Key></Object><Object><Key>KEY</Key><ETag>TAG</ETag></Object><Quiet>false</Quiet></Delete>"
+    rows = rows_of(body, "Object", ("KEY", "TAG"))
+    keys = ["a&b", "100%", "%s", "<x>", "plain", "é"]
+    assert rows.body_of_keys(keys) == rows.body([rows.rows[0] % escape(key) for key in keys])
+
+
+def test_keys_of_a_clean_result_are_told_and_of_no_other() -> None:
+    clean = b"<DeleteResult><Deleted><Key>a</Key></Deleted><Deleted><Key>b</Key></Deleted></DeleteResult>"
+    assert deleted_keys(clean) == {"a", "b"}
+    for found, changed in (
+        (b"<Key>b</Key>", b"<Key>b</Key><VersionId>1</VersionId>"),
+        (b"<Key>b</Key>", b"<Key>b&amp;</Key>"),
+        (b"<Deleted><Key>b</Key></Deleted>", b"<Error><Key>b</Key><Code>AccessDenied</Code></Error>"),
+        (b"</DeleteResult>", b""),
+    ):
+        assert deleted_keys(clean.replace(found, changed)) == frozenset()
