@@ -23,6 +23,9 @@ local objects, folder = {}, nil
 -- `stored` maps "bucket/key" to a size, or to a table where the ETag is of its own: numbers are cheap to keep.
 local stats, stored, uploads, delay_s, last_upload = {}, {}, {}, 0, 0
 
+-- A token bucket of `per_s` requests a second, none while it is nil; what it holds is `burst_s` seconds' worth.
+local limit = {}
+
 function M.start(table_path, objects_folder)
     objects, folder = dofile(table_path), objects_folder
     for size, object in pairs(objects) do
@@ -328,8 +331,23 @@ end
 
 local NO_ARGS = {}
 
+-- Whether the limit lets another request in; counts, for each bucket, what was let in.
+local function admits()
+    local now, most = ngx.now(), limit.per_s * limit.burst_s
+    limit.tokens = math.min(most, limit.tokens + (now - limit.at) * limit.per_s)
+    limit.at = now
+    if limit.tokens < 1 then return false end
+    limit.tokens = limit.tokens - 1
+    count("admitted " .. var.uri:match("^/([^/]*)"))
+    return true
+end
+
 function M.answer()
     count("requests")
+    if limit.per_s and not admits() then
+        drain()
+        return refuse(503, "SlowDown")
+    end
     local method, path, query = ngx.req.get_method(), var.uri, var.args
     local args = query and ngx.req.get_uri_args(100) or NO_ARGS
     local bucket, key = path:match("^/([^/]+)/?(.*)$")
@@ -339,10 +357,15 @@ function M.answer()
 end
 
 -- /-control/stats: counters as "name value" lines. /-control/reset: to zero, and forget what was stored. /-control/delay?ms=N
+-- /-control/limit?per_s=N&burst_s=S: answer 503 SlowDown beyond N requests a second; 0 ends that.
 function M.control()
     local action = var.uri:match("^/%-control/(%w+)$")
     if action == "delay" then
         delay_s = tonumber(ngx.req.get_uri_args().ms) / 1000
+    elseif action == "limit" then
+        local args = ngx.req.get_uri_args()
+        local per_s, burst_s = tonumber(args.per_s), tonumber(args.burst_s)
+        limit = per_s > 0 and { per_s = per_s, burst_s = burst_s, tokens = per_s * burst_s, at = ngx.now() } or {}
     elseif action == "reset" then
         stats, stored, uploads = {}, {}, {}
         collectgarbage()

@@ -104,6 +104,10 @@ class NullS3:
         """Let every answer wait this long."""
         self._control(f"delay?ms={delay_ms:g}")
 
+    def set_limit(self, per_s: float, *, burst_s: float = 0.1) -> None:
+        """Answer 503 SlowDown beyond so many requests per second, as a token bucket of ``burst_s`` seconds does; 0 ends that."""
+        self._control(f"limit?per_s={per_s:g}&burst_s={burst_s:g}")
+
     def cpu_s(self) -> float:
         """Return the CPU seconds (user and system) the server has used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

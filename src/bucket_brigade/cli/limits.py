@@ -16,7 +16,7 @@ from bucket_brigade.settings.limits import OFF, Limits
 AUTO = "auto"
 
 
-class _NumberOr(click.ParamType):
+class _NumberOr(click.ParamType[int]):
     """A whole number, or the word that stands for 0."""
 
     def __init__(self, word: str) -> None:

@@ -123,6 +123,8 @@ class Governor:
         if self._waiting:
             self._give_turns()
         if now >= self._due:
+            if not self._due:
+                self._begin(now)  # what was before the first answer says nothing about the endpoint
             self._look(now)
 
     def failed(self, error: TransientError, sent_at: float) -> None:

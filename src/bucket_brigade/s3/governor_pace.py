@@ -1,9 +1,8 @@
 """The rate at which an endpoint takes requests, found out by what it refuses. Pure: it is told of instants and counts.
 
-An endpoint that throttles with a token bucket answers exactly its limit well, and refuses the rest. So the answers of a short
-span in which it refused some tell the limit; a little less than that is asked for, then slowly more, until it refuses again.
-What is added is in proportion to the root of the rate, what is taken away to the rate itself: two that share an endpoint
-come to the same rate.
+An endpoint that throttles with a token bucket takes exactly its limit, and refuses the rest. So the part that it took in a short
+span tells the limit; a little less than that is asked for, then slowly more, until it refuses again. What is added is in
+proportion to the root of the rate, what is taken away to the rate itself: two that share an endpoint come to the same rate.
 """
 
 from __future__ import annotations
@@ -16,7 +15,10 @@ LONGEST_EPOCH_S = 1.0
 ENOUGH_ANSWERS = 20
 """An epoch lasts until it has so many answers, within its bounds; one that is mostly refused ends early."""
 
-BACK_OFF = 0.97
+FIRST_GUESS = 1.25
+"""Of what was answered so far: one epoch corrects a rate that is too high, and many one that is too low."""
+
+BACK_OFF, LARGEST_CUT = 0.97, 4
 STEP = 3.0
 LARGEST_STEP, LEAST_STEP = 0.1, 3.0
 """A second adds ``STEP`` x the root of the rate, but no more than this part of it and a few."""
@@ -52,7 +54,7 @@ class Pace:
     def refuse(self, now: float, *, sent_at: float, goodput: float, answers: int) -> None:
         """Take note of a refusal. The first one sets the rate to ``goodput``, the requests/s that were answered well so far."""
         if self.rate is None:
-            self.rate = max(LEAST_RATE, goodput * BACK_OFF)
+            self.rate = max(LEAST_RATE, goodput * FIRST_GUESS)
             self._used_at = now
             self._begin(now, answers, settle_s=0.0)
             self._quiet_since = now
@@ -75,7 +77,9 @@ class Pace:
         if self.rate is None or not self._is_over(elapsed_s, good, latency_s):
             return False
         if self.refused:
-            self.rate = max(LEAST_RATE, self.rate / 2, min(self.rate, good / elapsed_s) * BACK_OFF)
+            # Where this process stood still, the first is too low; where it then made up for that, the second is.
+            taken = max(good / elapsed_s, self.rate * good / (good + self.refused))
+            self.rate = max(LEAST_RATE, self.rate / LARGEST_CUT, min(self.rate, taken) * BACK_OFF)
             self._quiet_since = now
             self._begin(now, answers, settle_s=latency_s)
         else:
