@@ -115,7 +115,7 @@ class JobRun:
         except asyncio.CancelledError:
             await self.end()
             raise
-        if report.state is JobState.DONE and not report.counters.planned:
+        if report.state is JobState.DONE and not report.counters.planned and not may_be_empty(self.job):
             remedy = "Check the location and the filters; --dryrun shows what they leave."
             raise ConfigError(f"nothing in {self.job.source} matches, so nothing was done", remedy=remedy)
         return report
@@ -141,6 +141,8 @@ class JobRun:
             await self._interrupted(error)
             raise
         finally:
+            if self._stopping is not None:  # asked to stop when all work was over: nobody waits for its grace time
+                self._stopping.cancel()
             self._events.end()
             await self._journal.close()
 
@@ -266,6 +268,11 @@ class JobRun:
             folder=self._folder,
             elapsed_s=elapsed_s,
         )
+
+
+def may_be_empty(job: Job) -> bool:
+    """Say whether finding nothing to do is a result: a restore plans only what differs."""
+    return job.versions.in_place
 
 
 def _check_sums(status: JobStatus) -> None:
