@@ -52,6 +52,7 @@ from bucket_brigade.s3.store import Store
 from bucket_brigade.s3.throttle import open_gate
 from bucket_brigade.settings.limits import Limits
 from bucket_brigade.settings.load import load_settings
+from bucket_brigade.settings.private import make_private_folder
 from bucket_brigade.settings.values import EndpointSettings, Settings
 
 __all__ = ["Brigade", "JobRequest", "JobRun", "Report"]
@@ -129,7 +130,7 @@ class Brigade(BucketCalls):
         job = build_job(request, self.settings)
         fit_to_descriptors(self.settings.engine)
         single = await self._look_first(job)
-        os.makedirs(jobs_dir(self.settings.state_dir), mode=0o700, exist_ok=True)
+        make_private_folder(jobs_dir(self.settings.state_dir))
         journal = await create_journal(os.path.join(jobs_dir(self.settings.state_dir), job.id), job)
         try:
             if single is not None:

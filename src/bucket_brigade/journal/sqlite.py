@@ -200,7 +200,7 @@ def _create_and_open(thread: ThreadPoolExecutor, folder: str, job: Job) -> Sqlit
     folder = os.path.abspath(folder)
     parent, name = os.path.split(folder)
     with errors_of(folder):
-        os.makedirs(parent, mode=0o700, exist_ok=True)
+        make_private_folder(parent)
         refuse_network_file_system(parent)
         unfinished = tempfile.mkdtemp(prefix=f".{name}.", dir=parent)
         try:

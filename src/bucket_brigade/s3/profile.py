@@ -17,6 +17,7 @@ import msgspec
 
 from bucket_brigade import __version__
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
+from bucket_brigade.settings.private import make_private_folder
 from bucket_brigade.settings.values import EndpointSettings
 
 PROFILES = "profiles"
@@ -116,7 +117,7 @@ def write_profile(state_dir: str, endpoint: EndpointSettings, profile: EndpointP
     whole = msgspec.structs.replace(profile, **kept, probed_ns=time.time_ns(), brigade_version=__version__)
     path = profile_path(state_dir, endpoint)
     folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_private_folder(folder)
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".")
     try:
         with open(descriptor, "wb") as file:

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bucket_brigade.settings.private import make_private_folder
 from bucket_brigade.settings.values import EndpointSettings
 
 FIRST_PAUSE_S = 0.2
@@ -106,7 +107,7 @@ def open_gate(state_dir: str, endpoint: EndpointSettings) -> Gate | None:
     identity = "\0".join((endpoint.endpoint_url or "", endpoint.region or "", who))
     name = hashlib.blake2s(identity.encode(), digest_size=8).hexdigest()
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        make_private_folder(folder)
         descriptor = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
