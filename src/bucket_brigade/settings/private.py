@@ -1,0 +1,22 @@
+"""Folders and files of the state directory: they name buckets, keys and paths, and belong to their owner alone."""
+
+from __future__ import annotations
+
+import os
+
+
+def make_private_folder(path: str) -> None:
+    """Make a folder, and what is missing above it, with mode 0700 whatever the umask. One that is there stays as it is.
+
+    ``os.makedirs`` would give its mode to the last folder only. Raises OSError.
+    """
+    above = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(above):
+        make_private_folder(above)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    os.chmod(path, 0o700)
