@@ -86,7 +86,7 @@ async def fetch_catalog(location: Location, store: Store | None, folder: str) ->
         raise ConfigError(f"{location} is no catalog", remedy="Name a file or an object.")
     path = os.path.join(folder, "read-" + CATALOG)
     with translated(f"write {path}"):
-        async with aiofiles.open(path, "wb") as file:
+        async with aiofiles.open(path, "wb", opener=private_opener) as file:
             chunks = read_ordered(
                 store, location.bucket, location.key, pin=UNPINNED, part_size_bytes=CHUNK_BYTES, ahead=4
             )

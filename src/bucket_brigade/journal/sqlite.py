@@ -29,6 +29,7 @@ from bucket_brigade.journal.status import CRASH_REASON, select_status
 from bucket_brigade.model.job import Job, JobState
 from bucket_brigade.model.outcome import Failure
 from bucket_brigade.model.transfer import BatchId, Refused, Transfer
+from bucket_brigade.settings.private import make_private_folder
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
