@@ -22,6 +22,7 @@ from bucket_brigade.operations.stream import read_ordered
 from bucket_brigade.planning.catalog import CatalogEntry, CatalogHeader, CatalogWriter
 from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.store import UNPINNED, Store
+from bucket_brigade.settings.private import private_opener
 
 CHUNK_BYTES = 8 * MIB
 MAX_CATALOG_PUT_BYTES = 1024 * MIB
