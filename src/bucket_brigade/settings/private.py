@@ -20,3 +20,8 @@ def make_private_folder(path: str) -> None:
             raise
         return
     os.chmod(path, 0o700)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file as ``open`` would, one that is made with mode 0600 (the ``opener`` of ``open``)."""
+    return os.open(path, flags, 0o600)
