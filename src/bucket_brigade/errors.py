@@ -142,7 +142,13 @@ class ClockSkewed(PermanentError):
 
 
 class WrongRegion(PermanentError):
-    """The bucket lives in another region; ``code`` is PermanentRedirect and the message names the region."""
+    """The bucket lives in another region; ``code`` is PermanentRedirect and the message names the region.
+
+    Attributes:
+        region: its name as the endpoint tells it; empty where it does not.
+    """
+
+    region = ""
 
 
 class PreconditionFailed(PermanentError):

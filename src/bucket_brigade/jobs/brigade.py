@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import tempfile
-import time
 from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
 
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.stores import JobStores
-from bucket_brigade.errors import ConfigError, JournalError, TransferError
+from bucket_brigade.errors import ConfigError, WrongRegion
 from bucket_brigade.jobs.bucket_calls import BucketCalls
 from bucket_brigade.jobs.build import build_job
 from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_catalog
@@ -29,19 +27,19 @@ from bucket_brigade.jobs.preflight import (
     look_at,
     sets_access_control,
 )
+from bucket_brigade.jobs.regions import in_their_regions
 from bucket_brigade.jobs.report import write_failures, write_objects, write_report
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.run import JobRun, Report
+from bucket_brigade.jobs.runners import refuse_if_over, remove_temporaries, stop_runner
 from bucket_brigade.jobs.sides import endpoint_of, job_endpoints
 from bucket_brigade.jobs.uploads import abort_open_uploads
 from bucket_brigade.jobs.versioning import check_versioning
-from bucket_brigade.journal.folder import runner_pid
 from bucket_brigade.journal.port import JobStatus, Journal
 from bucket_brigade.journal.sqlite import create_journal, open_journal
 from bucket_brigade.journal.status import list_jobs, read_status
-from bucket_brigade.local.temporaries import job_tag, remove_stale_temporaries
 from bucket_brigade.model.job import CURRENT_VERSIONS, EndpointOverrides, Job, JobState, LayoutName, Operation
-from bucket_brigade.model.location import LocalPath, S3Location, StandardStream
+from bucket_brigade.model.location import S3Location, StandardStream
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.build import build_planner
 from bucket_brigade.planning.planner import Planner
@@ -57,7 +55,6 @@ from bucket_brigade.settings.values import EndpointSettings, Settings
 
 __all__ = ["Brigade", "JobRequest", "JobRun", "Report"]
 
-CANCEL_TIMEOUT_S = 60.0
 _ENDED = frozenset({JobState.DONE, JobState.CANCELLED})
 
 
@@ -129,7 +126,7 @@ class Brigade(BucketCalls):
         """
         job = build_job(request, self.settings)
         fit_to_descriptors(self.settings.engine)
-        single = await self._look_first(job)
+        job, single = await self._looked_at(job)
         make_private_folder(jobs_dir(self.settings.state_dir))
         journal = await create_journal(os.path.join(jobs_dir(self.settings.state_dir), job.id), job)
         try:
@@ -157,8 +154,7 @@ class Brigade(BucketCalls):
 
     async def dry_run(self, request: JobRequest) -> AsyncGenerator[tuple[str, str, int]]:
         """Yield (source, target, bytes; -1 unknown) of every transfer that the request would make; nothing is written."""
-        job = build_job(request, self.settings)
-        single = await self._look_first(job)
+        job, single = await self._looked_at(build_job(request, self.settings))
         with tempfile.TemporaryDirectory(prefix="brigade-") as folder:
             planner = await self._planner(job, single, folder, await self._source_store(job))
             sink = DryRunSink(job)
@@ -195,14 +191,14 @@ class Brigade(BucketCalls):
         status = await read_status(folder)
         if status.state in (*_ENDED, JobState.DONE_WITH_FAILURES):
             raise ConfigError(f"the job {status.job.id} is over ({status.state})", remedy="There is nothing to cancel.")
-        await _stop_runner(folder)
+        await stop_runner(folder)
         journal = await open_journal(folder)
         try:
             source, target = job_endpoints(self.settings, status.job)
             endpoint = target or source
             if endpoint is not None and await journal.open_uploads():
                 await abort_open_uploads(journal, await self._store_of(endpoint))
-            _remove_temporaries(status.job)
+            remove_temporaries(status.job)
             await journal.set_state(JobState.CANCELLED, "It was cancelled.")
             return await journal.status()
         finally:
@@ -279,6 +275,18 @@ class Brigade(BucketCalls):
                 return await self.store(location.endpoint, overrides)
         return await self.store(location.endpoint)
 
+    async def _looked_at(self, job: Job) -> tuple[Job, SourceEntry | None]:
+        """Return the job, its buckets in the regions where they are, and the entry of a job of one object."""
+        try:
+            return job, await self._look_first(job)
+        except ConfigError as error:
+            if not isinstance(error.__cause__, WrongRegion):
+                raise
+            located = await in_their_regions(job, self.settings, self._store_of)
+            if located == job:
+                raise
+            return located, await self._look_first(located)
+
     async def _look_first(self, job: Job) -> SourceEntry | None:
         """Ask the stores what can be asked before anything is changed; return the entry of a job of one object."""
         source, target = job_endpoints(self.settings, job)
@@ -305,12 +313,12 @@ class Brigade(BucketCalls):
     async def _prepare(self, journal: Journal, folder: str, *, retry_failed: bool) -> JobRun:
         status = await journal.status()
         job = status.job
-        _refuse_if_over(status, retry_failed=retry_failed)
+        refuse_if_over(status, retry_failed=retry_failed)
         if retry_failed:
             await journal.requeue_failed()
         source, target = job_endpoints(self.settings, job)
         if status.started_ns:
-            await asyncio.to_thread(_remove_temporaries, job)
+            await asyncio.to_thread(remove_temporaries, job)
         for endpoint in (source, target):
             if endpoint is not None:
                 await self._store_of(endpoint)
@@ -361,43 +369,3 @@ class Brigade(BucketCalls):
         path = await write_catalog(job, journal, folder)
         if job.catalog is not None:
             await deliver_catalog(path, job.catalog, await self._catalog_store(job))
-
-
-def _refuse_if_over(status: JobStatus, *, retry_failed: bool) -> None:
-    job = status.job
-    if status.state in _ENDED or (status.state is JobState.DONE_WITH_FAILURES and not retry_failed):
-        remedy = "Submit it again to run it anew."
-        if status.state is JobState.DONE_WITH_FAILURES:
-            remedy = (
-                f"`brigade resume {job.id} --retry-failed` tries the {status.counters.failed:,} failed objects again."
-            )
-        raise ConfigError(f"the job {job.id} is over ({status.state})", remedy=remedy)
-    if status.started_ns and isinstance(job.source, StandardStream):
-        raise ConfigError(
-            f"the job {job.id} read standard input, which cannot be read again", remedy="Run the command again."
-        )
-
-
-def _remove_temporaries(job: Job) -> None:
-    """Remove what a run that was killed left in the target folder."""
-    if isinstance(job.target, LocalPath):
-        folder = job.target.path if job.target.recursive else os.path.dirname(job.target.path)
-        if os.path.isdir(folder):
-            with contextlib.suppress(TransferError):  # found again, and told, when the folder is written to
-                remove_stale_temporaries(folder, job_tag(job.id))
-
-
-async def _stop_runner(folder: str) -> None:
-    pid = runner_pid(folder)
-    if pid is None:
-        return
-    if pid == os.getpid():
-        raise ConfigError("this process runs the job", remedy="Stop the run first: JobRun.stop().")
-    os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + CANCEL_TIMEOUT_S
-    while runner_pid(folder) is not None:
-        if time.monotonic() > until:
-            raise JournalError(
-                f"Process {pid} still runs the job.", remedy=f"End it with `kill -9 {pid}`, then cancel again."
-            )
-        await asyncio.sleep(0.2)

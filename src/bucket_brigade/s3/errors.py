@@ -112,7 +112,10 @@ def error_from_answer(
     if issubclass(kind, TransientError):
         wait_s = parse_retry_after_s(retry_after)
         return kind(text, code=code, status=status, request_id=request_id, remedy=remedy, retry_after_s=wait_s)
-    return kind(text, code=code, status=status, request_id=request_id, remedy=remedy)
+    error = kind(text, code=code, status=status, request_id=request_id, remedy=remedy)
+    if isinstance(error, WrongRegion):
+        error.region = region
+    return error
 
 
 def _name(code: str, status: int, operation: str) -> str:
