@@ -95,7 +95,7 @@ def write_limits(folder: str, limits: Limits) -> None:
     """Say in the folder of a running job what it may take: its processes look there twice a second."""
     path = os.path.join(folder, FILE)
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb") as file:
+    with open(temporary, "wb", opener=private_opener) as file:
         file.write(msgspec.json.format(msgspec.json.encode(limits), indent=1) + b"\n")
     os.replace(temporary, path)
 
