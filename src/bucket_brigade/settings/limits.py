@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.settings.private import private_opener
 from bucket_brigade.settings.units import parse_size
 
 FILE = "limits.json"
