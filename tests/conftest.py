@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("slow", deadline=None, max_examples=2_000)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run what is marked slow")
-    parser.addoption("--campaign-seed", type=int, help="run the campaign of faults with this seed alone")
+    parser.addoption("--campaign-seed", metavar="N[-M]", help="run the campaign of faults with these seeds alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:

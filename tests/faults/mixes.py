@@ -92,6 +92,13 @@ class Mix:
     checksums: bool
     stop_after_s: float | None
 
+    @property
+    def verb(self) -> str:
+        """What the user types."""
+        if self.operation == "delete":
+            return "rm"
+        return "mv" if self.operation.startswith("move") else "cp"
+
     def __str__(self) -> str:
         rules = ", ".join(f"{rule.fault.name} {rule.operations or 'any'} x{rule.times}" for rule in self.rules)
         return f"seed {self.seed}: {self.operation} over the {self.way} of {len(self.objects)} objects; {rules}"

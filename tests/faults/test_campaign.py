@@ -1,12 +1,12 @@
 """The campaign: jobs of every kind under random mixes of faults, interrupted and resumed to their end, held to the promises.
 
-Three hundred seeds in every run, three thousand with ``--slow``; ``--campaign-seed N`` runs one.
+240 seeds in every run, 3,000 with ``--slow``; ``--campaign-seed N`` (or N-M) chooses. Of the installed command, killed with SIGKILL again
+and again: ten, and 200 with ``--slow``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,24 +14,46 @@ import pytest
 from bucket_brigade.errors import BrigadeError, PlanError
 from bucket_brigade.jobs.brigade import Brigade, Report
 from bucket_brigade.jobs.request import JobRequest
-from bucket_brigade.journal.sqlite import open_journal
+from bucket_brigade.journal.status import read_status
 from bucket_brigade.model.job import JobState
-from bucket_brigade.model.outcome import State
-from tests.faults.hostile import HostileS3, Script
+from tests.faults.hostile import HostileS3, in_thread
+from tests.faults.killed import KilledJob
 from tests.faults.mixes import Mix, mix_of
-from tests.faults.world import FINAL, IN_PARTS, SOURCE, TARGET, World
-from tests.samples import read_tree
+from tests.faults.truth import begin, expect_truth, places
+from tests.faults.world import FINAL, IN_PARTS, World
+from tests.integration.program import Program
 
 RUNS_UNDER_FAULTS = 4
 SUBMISSIONS = 10
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give ``seed`` its values."""
-    if "seed" in metafunc.fixturenames:
-        one = metafunc.config.getoption("--campaign-seed")
-        count = 3000 if metafunc.config.getoption("--slow") else 300
-        metafunc.parametrize("seed", [one] if one is not None else range(count))
+    """Give the seeds their values."""
+    chosen = metafunc.config.getoption("--campaign-seed")
+    first, _, last = (chosen or "").partition("-")
+    slow = metafunc.config.getoption("--slow")
+    for name, count in (("seed", 3000 if slow else 240), ("kill_seed", 200 if slow else 10)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(int(first), int(last or first) + 1) if chosen else range(count))
+
+
+async def test_a_killed_command_under_faults_keeps_the_promises(kill_seed: int, tmp_path: Path) -> None:
+    mix = mix_of(kill_seed)
+    with in_thread() as s3:
+        world = World(s3, tmp_path, mix.way)
+        try:
+            job = KilledJob(mix, world, Program(tmp_path))
+            job_id = await asyncio.to_thread(job.run)
+            status = await read_status(f"{tmp_path}/state/jobs/{job_id}")
+            await expect_truth(mix, world, f"{tmp_path}/state/jobs/{job_id}", status.counters)
+        except BaseException as error:
+            _tell(error, mix, s3)
+            raise
+
+
+def _tell(error: BaseException, mix: Mix, s3: HostileS3) -> None:
+    error.add_note(f"{mix}\nstruck: {dict(s3.script.struck)}")
+    error.add_note(f"again: .venv/bin/pytest -n0 tests/faults/test_campaign.py --campaign-seed {mix.seed}")
 
 
 async def test_a_job_under_faults_keeps_its_promises(seed: int, s3: HostileS3, tmp_path: Path) -> None:
@@ -39,8 +61,7 @@ async def test_a_job_under_faults_keeps_its_promises(seed: int, s3: HostileS3, t
     try:
         await Campaign(mix, World(s3, tmp_path, mix.way)).run()
     except BaseException as error:
-        error.add_note(f"{mix}\nstruck: {dict(s3.script.struck)}")
-        error.add_note(f"again: .venv/bin/pytest -n0 tests/faults/test_campaign.py --campaign-seed {seed}")
+        _tell(error, mix, s3)
         raise
 
 
@@ -50,32 +71,13 @@ class Campaign:
     def __init__(self, mix: Mix, world: World) -> None:
         self.mix = mix
         self.world = world
-        self.verb = {"delete": "rm"}.get(mix.operation, "mv" if mix.operation.startswith("move") else "cp")
-        self.source, self.target = self._places()
-
-    def _places(self) -> tuple[str, str]:
-        to, fro = f"{self.world.folder}/to/", f"{self.world.folder}/from/"
-        return {
-            "upload": (fro, f"hostile://{TARGET}/"),
-            "move up": (fro, f"hostile://{TARGET}/"),
-            "download": (f"hostile://{SOURCE}/", to),
-            "move down": (f"hostile://{SOURCE}/", to),
-            "copy": (f"hostile://{SOURCE}/", f"hostile://{TARGET}/"),
-            "move": (f"hostile://{SOURCE}/", f"hostile://{TARGET}/"),
-            "relay": (f"hostile://{SOURCE}/", f"away://{TARGET}/"),
-            "move away": (f"hostile://{SOURCE}/", f"away://{TARGET}/"),
-            "delete": (f"hostile://{SOURCE}/", ""),
-        }[self.mix.operation]
+        self.verb = mix.verb
+        self.source, self.target = places(mix, world)
 
     async def run(self) -> None:
         """Run it to its end, and look at what is there then."""
         world, mix = self.world, self.mix
-        if self.source.startswith("hostile"):
-            world.fill(mix.objects)
-        else:
-            world.write_files(mix.objects)
-        world.s3.semantics.checksums = mix.checksums
-        world.s3.script = Script(mix.rules, seed=mix.seed)
+        begin(mix, world)
         job_id = await self._submit()
         for number in range(RUNS_UNDER_FAULTS):
             report = await self._once(job_id, stop_after_s=mix.stop_after_s if number == 0 else None)
@@ -86,13 +88,13 @@ class Campaign:
             report = await self._once(job_id)
         assert report is not None
         assert report.state in FINAL, report.reason
-        await self._expect_truth(report)
+        await expect_truth(self.mix, self.world, report.folder, report.counters)
         if report.counters.failed:
             world.s3.script.clear()
             report = await self._once(job_id, retry_failed=True)
             assert report is not None
             assert report.state is JobState.DONE, report.failures[:3]
-            await self._expect_truth(report)
+            await expect_truth(self.mix, self.world, report.folder, report.counters)
 
     async def _submit(self) -> str:
         request = JobRequest(
@@ -123,52 +125,3 @@ class Campaign:
                 return None
         self.world.check(report)
         return report
-
-    # --- what must be true ---------------------------------------------------------------------------------------
-
-    async def _expect_truth(self, report: Report) -> None:
-        objects = self.mix.objects
-        states = await _states(report)
-        assert sorted(states) == sorted(objects)  # every object once, and nothing else
-        counters = report.counters
-        counted = (counters.done, counters.failed, counters.skipped, counters.vanished)
-        values = list(states.values())
-        assert counted == tuple(values.count(one) for one in (State.DONE, State.FAILED, State.SKIPPED, State.VANISHED))
-        arrived, left = self._target_now(), self._source_now()
-        for name, content in objects.items():
-            if self.verb == "rm":
-                assert (name in left) == (states[name] is not State.DONE) or states[name] is State.FAILED, name
-            elif states[name] is State.DONE:
-                assert arrived.get(name) == content, name
-                assert (name not in left) == (self.verb == "mv"), name
-        assert arrived.items() <= objects.items()  # whatever is there is whole, also what was not said to be done
-        if self.verb == "mv":
-            for name, content in objects.items():
-                assert content in (arrived.get(name), left.get(name)), f"{name} is lost"
-            pairs = {(SOURCE, name): (TARGET, name) for name in objects}
-            if self.mix.operation in ("move", "move away"):
-                assert self.world.s3.log.deleted_before_written(pairs) == []
-        elif self.verb == "cp":
-            assert left == objects
-
-    def _target_now(self) -> Mapping[str, bytes]:
-        if not self.target:
-            return {}
-        return self.world.written if "://" in self.target else self.world.files
-
-    def _source_now(self) -> Mapping[str, bytes]:
-        return self.world.left if "://" in self.source else read_tree(self.world.folder / "from")
-
-
-async def _states(report: Report) -> dict[str, State]:
-    """Return the state of every object of a job, from its journal."""
-    journal = await open_journal(report.folder)
-    try:
-        found = {}
-        async for batch in journal.batches():
-            for transfer, state in zip(batch.transfers, batch.states, strict=True):
-                assert transfer.source not in found, f"{transfer.source} is planned twice"
-                found[transfer.source] = State(state)
-        return found
-    finally:
-        await journal.close()
