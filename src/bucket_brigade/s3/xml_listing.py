@@ -23,6 +23,12 @@ _OBJECT = re.compile(
     + _OTHERS % ("c", "c")
     + "</Contents>"
 )
+_USUAL = re.compile(
+    "<Contents><Key>([^<&]*+)</Key><LastModified>([^<&]*+)</LastModified><ETag>&quot;([^<&]*+)&quot;</ETag>"
+    "(?:<Checksum(?:Algorithm|Type)>[^<&]*+</Checksum(?:Algorithm|Type)>)*+"
+    "<Size>([0-9]++)</Size><StorageClass>([^<&]++)</StorageClass></Contents>"
+)
+"""An entry as S3 itself writes it, without characters to decode but the quotes of its ETag."""
 _KEY, _MODIFIED, _ETAG, _SIZE, _CLASS = (
     _OBJECT.groupindex[name] - 1 for name in ("key", "modified", "etag", "size", "class")
 )
@@ -63,7 +69,12 @@ def _swept(document: bytes) -> ListPage | None:
         return None
     if "<!" in text or "<ListBucketResult" not in text or not text.rstrip().endswith("</ListBucketResult>"):
         return None
-    text = text.replace("&quot;", '"').replace("&#34;", '"')
+    usual = _usual(text)
+    if usual is not None:
+        objects, text = usual
+    else:
+        objects = []
+        text = text.replace("&quot;", '"').replace("&#34;", '"')
     found = _OBJECT.findall(text)
     prefixes = _PREFIX.findall(text)
     truncated = _TRUNCATED.findall(text)
@@ -83,7 +94,7 @@ def _swept(document: bytes) -> ListPage | None:
         prefixes = [_unescaped(prefix) for prefix in prefixes]
         tokens = [_unescaped(token) for token in tokens]
     decode = decode_key if encoded else str
-    objects = [
+    objects += [
         ListedObject(
             decode(row[_KEY]),
             int(row[_SIZE]),
@@ -94,6 +105,20 @@ def _swept(document: bytes) -> ListPage | None:
         for row in found
     ]
     return ListPage(objects, [decode(prefix) for prefix in prefixes], _next_token(truncated[0], "".join(tokens)))
+
+
+def _usual(text: str) -> tuple[list[ListedObject], str] | None:
+    """Return the objects of a page whose entries all are usual and stand in one row, and what is around them; else None."""
+    found = _USUAL.findall(text)
+    count = len(found)
+    if not count or text.count("<Contents") != count or text.count("</Contents><Contents>") != count - 1:
+        return None
+    decode = decode_key if "<EncodingType>url</EncodingType>" in text else str
+    objects = [
+        ListedObject(decode(key), int(size), f'"{etag}"', iso_to_ns(modified), storage_class)
+        for key, modified, etag, size, storage_class in found
+    ]
+    return objects, text[: text.find("<Contents>")] + text[text.rfind("</Contents>") + len("</Contents>") :]
 
 
 def _unescaped(text: str) -> str:

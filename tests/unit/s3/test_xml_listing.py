@@ -164,3 +164,23 @@ def test_dates() -> None:
     assert http_date_to_ns("Sun, 22 Nov 2026 12:31:03 GMT") == 1_795_350_663_000_000_000
     for nonsense in ("", "yesterday", "Sun, 22 Foo 2026 12:31:03 GMT", "Sun, 99 Nov 2026 12:31:03 GMT"):
         assert http_date_to_ns(nonsense) == 0
+
+
+def test_usual_entries_are_the_same_by_every_way() -> None:
+    entry = (
+        "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;{tag}&quot;</ETag>"
+        "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType><Size>{size}</Size>"
+        "<StorageClass>STANDARD</StorageClass></Contents>"
+    )
+    rows = "".join(entry.format(key=f"a%2B{number}", tag=f"e{number}-2", size=number) for number in range(3))
+    page = (
+        "<ListBucketResult><Name>b</Name><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>{}"
+        "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes><NextContinuationToken>t&amp;1</NextContinuationToken></ListBucketResult>"
+    )
+    usual = parse_page(page.format(rows).encode())
+    assert [(one.key, one.etag, one.size) for one in usual.objects] == [(f"a+{n}", f'"e{n}-2"', n) for n in range(3)]
+    assert (usual.prefixes, usual.next_token) == (["p/"], "t&1")
+    assert parse_page(page.format(rows.replace("&quot;", '"')).encode()) == usual
+    assert parse_page(page.format(rows.replace("</Contents><", "</Contents>\n<")).encode()) == usual
+    with pytest.raises(MalformedXml):
+        parse_page(page.format(rows.replace("</Contents>", "", 1)).encode())
