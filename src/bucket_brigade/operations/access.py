@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from bucket_brigade.model.acl import parse_grants
+from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.port import BucketSide
 from bucket_brigade.s3.store import Acl, Grant, Written
+
+GRANT_FIELDS = {
+    "grant_full_control": "FULL_CONTROL",
+    "grant_read": "READ",
+    "grant_read_acp": "READ_ACP",
+    "grant_write_acp": "WRITE_ACP",
+}
+"""The attributes that grant access -> the permissions."""
 
 
 class AclCarrier:
@@ -34,6 +44,18 @@ class AclCarrier:
 def shared_grants(acl: Acl) -> list[Grant]:
     """Return the grants to others than the owner."""
     return [grant for grant in acl.grants if grant.uri or grant.email or grant.id != acl.owner]
+
+
+def asked_acl(asked: ObjectAttributes, owner: str) -> Acl | str:
+    """Return the list that a job asks for: a canned one, or the grants that it names, under the object's owner."""
+    if asked.acl is not None:
+        return asked.acl
+    grants = (
+        Grant(permission, **grantee)
+        for field, permission in GRANT_FIELDS.items()
+        for grantee in parse_grants(getattr(asked, field) or "")
+    )
+    return Acl(owner, tuple(grants))
 
 
 def mapped_acl(source: Acl, owner: str, *, same_service: bool) -> tuple[Acl, list[str]]:

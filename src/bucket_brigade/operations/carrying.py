@@ -16,11 +16,11 @@ from bucket_brigade.model.job import TransferOptions
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.access import AclCarrier
 from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, grants_of, replaces_metadata, restate
-from bucket_brigade.operations.honouring import dropped, must_look, withdrawn
+from bucket_brigade.operations.honouring import amend, dropped, look_at_kept, must_look, withdrawn
 from bucket_brigade.operations.port import BucketSide
 from bucket_brigade.operations.tags import TagReader
-from bucket_brigade.s3.echo import lacking, names_of
-from bucket_brigade.s3.store import ObjectHead, Pin, Written
+from bucket_brigade.s3.echo import names_of
+from bucket_brigade.s3.store import ObjectHead, Written
 
 Result = TypeVar("Result")
 
@@ -168,6 +168,8 @@ class Carrier:
             NotHonoured: the store dropped what the job asks for, or what the user named; the object is removed again.
             TransferError: the access control list, named by the user, cannot be set; the object stays.
         """
+        if in_parts:
+            await amend(self._target.store, self._target.bucket, transfer.target, written, carried.attributes)
         if carried.customer_key or must_look(carried.attributes, in_parts=in_parts):
             await self._look(carried, transfer, written)
         if carried.acl is not None:
@@ -182,8 +184,7 @@ class Carrier:
 
     async def _look(self, carried: Carried, transfer: Transfer, written: Written) -> None:
         store, bucket, key = self._target.store, self._target.bucket, transfer.target
-        head = await store.head_object(bucket, key, pin=Pin(version_id=written.version_id))
-        missing = lacking(carried.attributes, head)
+        head, missing = await look_at_kept(store, bucket, key, written, carried.attributes)
         if carried.customer_key and not head.sse_customer_key_md5:
             missing.append("encryption with the customer's key")
         wished = [name for name in missing if getattr(self.asked, name, None) is None]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from bucket_brigade.errors import NotHonoured, TransferError
+import contextlib
+
+from bucket_brigade.errors import AccessDenied, NotHonoured, PermanentError, TransferError
 from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.operations.access import asked_acl, shared_grants
+from bucket_brigade.operations.attributes import grants_of
 from bucket_brigade.s3.echo import lacking, names_of, needs_a_look, not_honoured
-from bucket_brigade.s3.store import Pin, Store, Written
+from bucket_brigade.s3.store import ObjectHead, Pin, Store, Written
+
+_LOCK = frozenset({"lock_mode", "retain_until", "legal_hold"})
 
 
 def must_look(asked: ObjectAttributes, *, in_parts: bool = False) -> bool:
@@ -18,10 +24,29 @@ def must_look(asked: ObjectAttributes, *, in_parts: bool = False) -> bool:
 
 async def prove_kept(store: Store, bucket: str, key: str, written: Written, asked: ObjectAttributes) -> None:
     """Raise NotHonoured unless a HEAD tells all of ``asked`` that it can tell; what was written is withdrawn then."""
-    head = await store.head_object(bucket, key, pin=Pin(version_id=written.version_id))
-    missing = lacking(asked, head)
+    _, missing = await look_at_kept(store, bucket, key, written, asked)
     if missing:
         raise await withdrawn(store, bucket, key, dropped(bucket, key, written, missing))
+
+
+async def look_at_kept(
+    store: Store, bucket: str, key: str, written: Written, asked: ObjectAttributes
+) -> tuple[ObjectHead, list[str]]:
+    """Return the HEAD of what was written, and the fields of ``asked`` that the store took and does not keep.
+
+    A lock that is missing is set by its own request first: some stores take it with PutObject only.
+    """
+    pin = Pin(version_id=written.version_id)
+    head = await store.head_object(bucket, key, pin=pin)
+    missing = lacking(asked, head)
+    if not _LOCK & set(missing):
+        return head, missing
+    try:
+        await store.put_object_lock(bucket, key, asked, version_id=written.version_id)
+    except PermanentError:
+        return head, missing
+    head = await store.head_object(bucket, key, pin=pin)
+    return head, lacking(asked, head)
 
 
 def dropped(bucket: str, key: str, written: Written, fields: list[str]) -> NotHonoured:
@@ -45,3 +70,20 @@ async def withdrawn(store: Store, bucket: str, key: str, error: NotHonoured) -> 
             remedy=f"Remove {bucket}/{key} yourself.",
         )
     return error
+
+
+async def amend(store: Store, bucket: str, key: str, written: Written, asked: ObjectAttributes) -> None:
+    """Set the tags and the access control list of an object written in parts, where the store took them and forgot them.
+
+    Some stores keep what CreateMultipartUpload is given but for these. Who may not read them has to trust the store.
+    """
+    version_id = written.version_id
+    if asked.tagging:
+        with contextlib.suppress(AccessDenied):
+            if sorted(await store.get_object_tags(bucket, key, version_id=version_id)) != sorted(asked.tagging):
+                await store.put_object_tags(bucket, key, asked.tagging, version_id=version_id)
+    if asked.acl not in (None, "private") or grants_of(asked):
+        with contextlib.suppress(AccessDenied):
+            present = await store.get_object_acl(bucket, key, version_id=version_id)
+            if not shared_grants(present):
+                await store.put_object_acl(bucket, key, asked_acl(asked, present.owner), version_id=version_id)

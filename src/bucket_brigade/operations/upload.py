@@ -22,7 +22,7 @@ from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.attributes import Preserve
 from bucket_brigade.operations.filemeta import GID, ITEMS, MODE, MTIME, UID, encode_mode, encode_mtime
-from bucket_brigade.operations.honouring import must_look, prove_kept, withdrawn
+from bucket_brigade.operations.honouring import amend, must_look, prove_kept, withdrawn
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
 from bucket_brigade.operations.outcomes import FILE_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
@@ -185,6 +185,7 @@ class UploadStage:
         written = await self._multipart.write(
             target, fill, resumable=batch.begun_before, before_complete=lambda: file.check_still_in_place(self._source)
         )
+        await amend(target.store, target.bucket, target.key, written, attributes)
         if must_look(attributes, in_parts=True):
             await prove_kept(target.store, target.bucket, target.key, written, attributes)
 

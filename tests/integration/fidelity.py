@@ -1,0 +1,445 @@
+"""The fidelity matrix: every attribute of an object by every way that it can take, compared with what it should have become.
+
+``python -m tests.integration.fidelity`` writes docs/fidelity.md; ``test_fidelity.py`` fails where it is not what comes out.
+The source objects are written, and all objects are looked at, by a plain aioboto3 client: none of our code judges itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+import msgspec
+from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
+
+from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.model.job import PRESERVABLE, EndpointOverrides, ObjectAttributes, TransferOptions
+from bucket_brigade.settings.values import EngineSettings, RetrySettings, Settings
+from tests.servers import RunningServer
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "fidelity.md"
+
+MIB = 1 << 20
+SMALL, LARGE = 1000, MIB + 1
+"""Below and above the limits, which are set to 1 MiB here and are 16 MiB (multipart) and 5 GiB (copy) by default."""
+
+WAYS = ("client", "lane")
+SET = ("upload", "upload in parts", "copy", "copy in parts", "relay", "relay in parts")
+CARRIED = ("copy", "copy in parts", "relay", "relay in parts")
+CUSTOMER_KEY = bytes(range(32))
+UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+KMS_KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
+EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+KEPT, NOTED, REFUSED, LOST, UNKNOWN = "yes", "reported", "refused", "LOST", "no"
+MEANING = {
+    KEPT: "the object has it",
+    NOTED: "the object does not have it, and the report says so",
+    REFUSED: "the transfer fails and says why: the server does not keep what was asked for",
+    UNKNOWN: "the server does not keep it at all",
+    LOST: "the object does not have it and nothing says so (a bug)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One attribute.
+
+    Attributes:
+        asked: what a job is asked to set.
+        stored: the parameters of PutObject that write an object which has it.
+        seen: the names in ``look`` that show it.
+        locked: it needs a bucket with object lock.
+        customer_key: it is the key of SSE-C.
+    """
+
+    name: str
+    asked: ObjectAttributes
+    stored: Mapping[str, Any]
+    seen: tuple[str, ...]
+    locked: bool = False
+    customer_key: bool = False
+
+    @property
+    def key(self) -> str:
+        return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
+
+
+def _header(name: str, value: str, field_name: str, parameter: str, seen: str = "") -> Row:
+    return Row(name, ObjectAttributes(**{field_name: value}), {parameter: value}, (seen or parameter,))  # type: ignore[arg-type]
+
+
+ROWS = (
+    _header("Content-Type", "text/x-brigade", "content_type", "ContentType"),
+    _header("Content-Encoding", "x-identity", "content_encoding", "ContentEncoding"),
+    _header("Content-Disposition", 'attachment; filename="a b.txt"', "content_disposition", "ContentDisposition"),
+    _header("Content-Language", "de, en", "content_language", "ContentLanguage"),
+    _header("Cache-Control", "max-age=60, public", "cache_control", "CacheControl"),
+    Row(
+        "Expires",
+        ObjectAttributes(expires="2030-01-31T12:00:00Z"),
+        {"Expires": datetime(2030, 1, 31, 12, tzinfo=UTC)},
+        ("ExpiresString",),
+    ),
+    Row(
+        "Metadata",
+        ObjectAttributes(metadata=(("colour", "dark  red"), ("n", "1"))),
+        {"Metadata": {"colour": "dark  red", "n": "1"}},
+        ("Metadata",),
+    ),
+    Row("Tags", ObjectAttributes(tagging=(("a b", "x/y"), ("t", ""))), {"Tagging": "a%20b=x%2Fy&t="}, ("Tags",)),
+    Row("ACL, canned", ObjectAttributes(acl="public-read"), {"ACL": "public-read"}, ("Grants",)),
+    Row(
+        "ACL, grants",
+        ObjectAttributes(grant_read=f'uri="{EVERYBODY}"'),
+        {"GrantRead": f'uri="{EVERYBODY}"'},
+        ("Grants",),
+    ),
+    Row("SSE-S3", ObjectAttributes(sse="AES256"), {"ServerSideEncryption": "AES256"}, ("ServerSideEncryption",)),
+    Row(
+        "SSE-KMS with a key",
+        ObjectAttributes(sse="aws:kms", sse_kms_key_id=KMS_KEY),
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY},
+        ("ServerSideEncryption", "SSEKMSKeyId"),
+    ),
+    Row(
+        "SSE-KMS, bucket key",
+        ObjectAttributes(sse="aws:kms", sse_kms_key_id=KMS_KEY, bucket_key=True),
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY, "BucketKeyEnabled": True},
+        ("ServerSideEncryption", "BucketKeyEnabled"),
+    ),
+    Row(
+        "SSE-KMS, two layers",
+        ObjectAttributes(sse="aws:kms:dsse"),
+        {"ServerSideEncryption": "aws:kms:dsse"},
+        ("ServerSideEncryption",),
+    ),
+    Row(
+        "SSE-C",
+        ObjectAttributes(),
+        {
+            "SSECustomerAlgorithm": "AES256",
+            "SSECustomerKey": CUSTOMER_KEY,
+        },
+        ("SSECustomerKeyMD5",),
+        customer_key=True,
+    ),
+    _header("Storage class", "STANDARD_IA", "storage_class", "StorageClass"),
+    _header("Website redirect", "/elsewhere", "website_redirect", "WebsiteRedirectLocation"),
+    Row(
+        "Object lock",
+        ObjectAttributes(lock_mode="GOVERNANCE", retain_until=UNTIL.isoformat()),
+        {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": UNTIL},
+        ("ObjectLockMode", "ObjectLockRetainUntilDate"),
+        locked=True,
+    ),
+    Row(
+        "Legal hold",
+        ObjectAttributes(legal_hold="ON"),
+        {"ObjectLockLegalHoldStatus": "ON"},
+        ("ObjectLockLegalHoldStatus",),
+        locked=True,
+    ),
+)
+
+
+_TOGETHER = (
+    "Content-Type",
+    "Content-Encoding",
+    "Content-Disposition",
+    "Content-Language",
+    "Cache-Control",
+    "Expires",
+    "Metadata",
+    "Tags",
+    "Storage class",
+    "Website redirect",
+)
+GROUPS = (
+    tuple(row for row in ROWS if row.name in _TOGETHER),
+    tuple(row for row in ROWS if row.locked),
+    *((row,) for row in ROWS if row.name not in _TOGETHER and not row.locked),
+)
+"""What one job may set together: what goes together, and no server here refuses."""
+
+
+@dataclass
+class Matrix:
+    """Server -> way -> (section, column) -> row -> outcome."""
+
+    cells: dict[tuple[str, str, str, str, str], str] = field(default_factory=dict)
+
+    def record(self, server: str, way: str, section: str, column: str, row: str, outcome: str) -> None:
+        self.cells[server, way, section, column, row] = outcome
+
+    def outcome(self, server: str, section: str, column: str, row: str) -> str:
+        """Return what client and lane agree on."""
+        found = {self.cells.get((server, way, section, column, row), "?") for way in WAYS}
+        return found.pop() if len(found) == 1 else " / ".join(sorted(found))
+
+
+async def create_open_bucket(client: Any, bucket: str, *, locked: bool = False) -> None:
+    """Create a bucket whose objects may have access control lists, public ones too."""
+    await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locked)
+    await client.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    )
+    await client.delete_public_access_block(Bucket=bucket)
+
+
+class Bench:
+    """One server, reached one way, with buckets for source and target."""
+
+    def __init__(self, server: RunningServer, way: str, folder: str, client: Any, brigade: Brigade) -> None:
+        self.server = server
+        self.way = way
+        self.folder = folder
+        self.client = client
+        self.brigade = brigade
+        self.refused: set[str] = set()
+        """Rows of which the server takes no object from anybody."""
+
+    def bucket(self, kind: str, row: Row) -> str:
+        return f"fidelity-{self.way}-{kind}{'-locked' if row.locked else ''}"
+
+    async def prepare(self) -> None:
+        """Make the buckets, and of every row a small and a large object that has it."""
+        for kind in ("source", "target"):
+            for row in (ROWS[0], next(row for row in ROWS if row.locked)):
+                await create_open_bucket(self.client, self.bucket(kind, row), locked=row.locked)
+        for row in ROWS:
+            for size in (SMALL, LARGE):
+                try:
+                    await self.client.put_object(
+                        Bucket=self.bucket("source", row),
+                        Key=self.source_key(row, size),
+                        Body=bytes(size),
+                        **row.stored,
+                    )
+                except ClientError:
+                    self.refused.add(row.name)
+                await self.client.put_object(
+                    Bucket=self.bucket("source", row), Key=f"plain/{size}/{row.key}", Body=bytes(size)
+                )
+
+    def source_key(self, row: Row, size: int) -> str:
+        return f"{'secret' if row.customer_key else 'rich'}/{size}/{row.key}"
+
+    async def look(self, bucket: str, key: str, row: Row) -> dict[str, Any]:
+        """Return everything that can be asked about an object."""
+        secret = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": CUSTOMER_KEY} if row.customer_key else {}
+        try:
+            head = dict(await self.client.head_object(Bucket=bucket, Key=key, **secret))
+        except Exception:
+            return {}
+        tags = (await self.client.get_object_tagging(Bucket=bucket, Key=key))["TagSet"]
+        try:
+            acl = await self.client.get_object_acl(Bucket=bucket, Key=key)
+        except ClientError as error:
+            acl = {"Grants": [{"Permission": str(error), "Grantee": {}}]}
+        head["Tags"] = sorted((tag["Key"], tag["Value"]) for tag in tags)
+        head["Grants"] = sorted(
+            (grant["Permission"], grant["Grantee"].get("URI") or grant["Grantee"].get("ID") or "")
+            for grant in acl["Grants"]
+        )
+        return head
+
+    async def outcome(self, row: Row, key: str, size: int, told: Mapping[str, str]) -> str:
+        """Compare the target with the source that the plain client wrote; ``told`` is what the report says, by target."""
+        if row.name in self.refused:
+            return {"failed": REFUSED}.get(told.get(key, ""), UNKNOWN)
+        wanted = await self.look(self.bucket("source", row), self.source_key(row, size), row)
+        plain = await self.look(self.bucket("source", row), f"plain/{size}/{row.key}", ROWS[0])
+        if all(wanted.get(name) == plain.get(name) for name in row.seen if name != "ServerSideEncryption"):
+            known = any(name == "ServerSideEncryption" and wanted.get(name) for name in row.seen)
+            if not known:
+                return REFUSED if told.get(key) == "failed" else UNKNOWN
+        found = await self.look(self.bucket("target", row), key, row)
+        if wanted.get("Metadata") and found.get("Metadata"):
+            found["Metadata"].pop("mtime", None)  # which --preserve all adds
+        if found and all(found.get(name) == wanted.get(name) for name in row.seen):
+            return KEPT
+        return {"failed": REFUSED, "noted": NOTED}.get(told.get(key, ""), LOST)
+
+    async def run(self, source: str, target: str, **request: Any) -> dict[str, str]:
+        """Run a job and return what its report says of single targets: ``failed`` or ``noted``."""
+        job = await self.brigade.copy(source, target, **request)
+        report = await job.wait()
+        return {row.target: "noted" if row.code == "NotCarried" else "failed" for row in report.failures}
+
+    def options(self, **changes: Any) -> TransferOptions:
+        return TransferOptions(
+            multipart_threshold_bytes=MIB,
+            copy_limit_bytes=MIB,
+            allow_public_acl=True,
+            guess_content_type=False,
+            **changes,
+        )
+
+    # --- what a job sets -------------------------------------------------------------------------------------------
+
+    async def set_all(self, matrix: Matrix) -> None:
+        """Set what goes together in one job for each column; where that job fails, one attribute after the other."""
+        for column in SET:
+            for rows in GROUPS:
+                outcomes = await self.set_rows(rows, column)
+                if len(rows) > 1 and set(outcomes.values()) != {KEPT}:
+                    outcomes = {row: (await self.set_rows((row,), column))[row] for row in rows}
+                for row, outcome in outcomes.items():
+                    matrix.record(self.server.name, self.way, "set", column, row.name, outcome)
+
+    async def set_rows(self, rows: tuple[Row, ...], column: str) -> dict[Row, str]:
+        first = rows[0]
+        size = LARGE if column.endswith("in parts") else SMALL
+        action = column.split()[0]
+        key = f"set/{column.replace(' ', '-')}/{len(rows)}{first.key}"
+        source = f"here://{self.bucket('source', first)}/plain/{size}/{first.key}"
+        if action == "upload":
+            source = os.path.join(self.folder, f"file-{size}")
+            await asyncio.to_thread(Path(source).write_bytes, bytes(size))
+        asked = {name: value for row in rows for name, value in msgspec.structs.asdict(row.asked).items() if value}
+        told = await self.run(
+            source,
+            f"{'other' if action == 'relay' else 'here'}://{self.bucket('target', first)}/{key}",
+            options=self.options(attributes=ObjectAttributes(**asked)),
+            target_endpoint=self.key_of(first),
+        )
+        return {row: await self.outcome(row, key, size, told) for row in rows}
+
+    def key_of(self, row: Row) -> EndpointOverrides:
+        if not row.customer_key:
+            return EndpointOverrides()
+        path = Path(self.folder, "key")
+        path.write_bytes(CUSTOMER_KEY)
+        return EndpointOverrides(sse_c_key_file=str(path))
+
+    # --- what is carried over --------------------------------------------------------------------------------------
+
+    async def carry_all(self, matrix: Matrix) -> None:
+        for column in CARRIED:
+            for rows in (
+                [row for row in ROWS if not row.locked and not row.customer_key],
+                [row for row in ROWS if row.locked],
+                [row for row in ROWS if row.customer_key],
+            ):
+                await self.carry(rows, column, matrix)
+
+    async def carry(self, rows: list[Row], column: str, matrix: Matrix) -> None:
+        size = LARGE if column.endswith("in parts") else SMALL
+        prefix = f"carried/{column.replace(' ', '-')}/"
+        scheme = "other" if column.startswith("relay") else "here"
+        origin = self.source_key(rows[0], size).removesuffix(rows[0].key)
+        told = await self.run(
+            f"here://{self.bucket('source', rows[0])}/{origin}",
+            f"{scheme}://{self.bucket('target', rows[0])}/{prefix}",
+            options=self.options(preserve=PRESERVABLE),
+            source_endpoint=self.key_of(rows[0]),
+            target_endpoint=self.key_of(rows[0]),
+        )
+        for row in rows:
+            outcome = await self.outcome(row, prefix + row.key, size, told)
+            matrix.record(self.server.name, self.way, "carried", column, row.name, outcome)
+
+
+def plain_client(server: RunningServer) -> Any:
+    """Return aioboto3's own client, to be opened."""
+    secret = server.endpoint.secret_access_key
+    return aioboto3.Session(
+        aws_access_key_id=server.endpoint.access_key_id,
+        aws_secret_access_key=None if secret is None else secret.reveal(),
+        region_name=server.endpoint.region,
+    ).client(
+        "s3",
+        endpoint_url=server.endpoint.endpoint_url,
+        config=AioConfig(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+    )
+
+
+@contextlib.asynccontextmanager
+async def bench_of(server: RunningServer, way: str) -> AsyncIterator[Bench]:
+    """Open a server: twice for the program, with settings that differ, so that going from one to the other is a relay."""
+    here = msgspec.structs.replace(server.endpoint, name="here")
+    other = msgspec.structs.replace(server.endpoint, name="other", read_timeout_s=61.0)
+    with tempfile.TemporaryDirectory(prefix="fidelity-") as folder:
+        settings = Settings(
+            endpoints={"here": here, "other": other},
+            state_dir=os.path.join(folder, "state"),
+            engine=EngineSettings(
+                processes=1, concurrency=4, lane="on" if way == "lane" else "off", retry=RetrySettings(max_attempts=2)
+            ),
+        )
+        async with plain_client(server) as client, Brigade(settings) as brigade:
+            yield Bench(server, way, folder, client, brigade)
+
+
+async def measure(servers: list[RunningServer]) -> Matrix:
+    """Return the matrix of these servers."""
+    matrix = Matrix()
+    for server in servers:
+        for way in WAYS:
+            async with bench_of(server, way) as bench:
+                await bench.prepare()
+                await bench.set_all(matrix)
+                await bench.carry_all(matrix)
+    return matrix
+
+
+# --- the document ------------------------------------------------------------------------------------------------------
+
+
+def document(matrix: Matrix, servers: list[str]) -> str:
+    """Return docs/fidelity.md."""
+    lines = [
+        "# Fidelity: what objects keep",
+        "",
+        "Generated by `python -m tests.integration.fidelity`, and compared with what comes out by a test: do not edit.",
+        "Every object is written and looked at by a plain aioboto3 client (HEAD, tags, ACL, lock), beside the program.",
+        "*In parts* means above the limit of a single request: 16 MiB for uploads and relays, 5 GiB for copies (here 1 MiB).",
+        "Every cell is the same through the lane and through the client (`--lane off`), or shows both.",
+        "",
+        *(f"- **{outcome}**: {meaning}." for outcome, meaning in MEANING.items()),
+        "",
+    ]
+    for server in servers:
+        for section, columns, title in (
+            ("set", SET, "Set by a flag"),
+            ("carried", CARRIED, "Carried over by `--preserve all`"),
+        ):
+            lines += [f"## {title}, on {server}", "", _line(["", *columns]), _line(["---"] * (len(columns) + 1))]
+            lines += [
+                _line([row.name, *(matrix.outcome(server, section, column, row.name) for column in columns)])
+                for row in ROWS
+            ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def encoded_key() -> str:
+    return base64.b64encode(CUSTOMER_KEY).decode("ascii")
+
+
+def main() -> None:
+    """Write the document."""
+    from tests.servers import start_ministack, start_moto
+
+    with start_ministack() as ministack, start_moto() as moto:
+        matrix = asyncio.run(measure([ministack, moto]))
+    DOCUMENT.write_text(document(matrix, [ministack.name, moto.name]))
+
+
+if __name__ == "__main__":
+    main()
