@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.text import printable
 from bucket_brigade.s3.store import BucketEntry
 from bucket_brigade.settings.units import format_size, format_time
+
+ROWS_AT_ONCE = 1000
 
 
 class Row(NamedTuple):
@@ -66,14 +69,22 @@ class Listing:
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Write objects."""
-        totals, write, size_of = self.totals, self._lines.write, self._size
-        for row in rows:
-            totals.objects += 1
-            totals.bytes += max(0, row.size)
+        rows = iter(rows)
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            self.totals.objects += len(some)
+            self.totals.bytes += sum([row.size for row in some if row.size > 0])
             if self._as_json:
-                self._lines.write_json(_document(row))
+                for row in some:
+                    self._lines.write_json(_document(row))
             else:
-                write(f"{_shown_time(row.modified_ns // 1_000_000_000)} {size_of(row.size):>10} {printable(row.name)}")
+                self._lines.write_all(self._texts(some))
+
+    def _texts(self, rows: list[Row]) -> list[str]:
+        size_of = self._size
+        return [
+            f"{_shown_time(row.modified_ns // 1_000_000_000)} {size_of(row.size):>10} {printable(row.name)}"
+            for row in rows
+        ]
 
     def summary(self) -> None:
         """Write the totals."""

@@ -33,6 +33,7 @@ class Lines:
     def __init__(self) -> None:
         self._out = sys.stdout.buffer
         self._pending: list[bytes] = []
+        self._lines = 0
         self._flush_at = 1 if sys.stdout.isatty() else _FLUSH_AT_LINES
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -49,18 +50,24 @@ class Lines:
         """Write one line of text."""
         self._append(text.encode("utf-8", "backslashreplace"))
 
+    def write_all(self, texts: list[str]) -> None:
+        """Write many lines of text at once; none of them holds a line end."""
+        if texts:
+            self._append("\n".join(texts).encode("utf-8", "backslashreplace"), lines=len(texts))
+
     def write_json(self, document: Any) -> None:
         """Write one document as a line of JSON."""
         self._append(self._encode(document))
 
     def flush(self) -> None:
         """Write out what is pending. Raises BrokenPipeError where the reader has gone."""
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._lines = self._pending, [], 0
         if pending:
             self._out.write(b"\n".join(pending) + b"\n")
         self._out.flush()
 
-    def _append(self, line: bytes) -> None:
-        self._pending.append(line)
-        if len(self._pending) >= self._flush_at:
+    def _append(self, text: bytes, *, lines: int = 1) -> None:
+        self._pending.append(text)
+        self._lines += lines
+        if self._lines >= self._flush_at:
             self.flush()
