@@ -46,6 +46,8 @@ class Quirk(Enum):
     NO_VERSIONS = "buckets keep no versions"
     LISTS_MARKERS_APART = "delete markers are listed behind the versions, in whole seconds: which came first is lost"
     REPEATS_MARKER_KEYS = "a listing of versions behind a key begins with its last version"
+    IGNORES_RANGES_OF_VERSIONS = "a range of an old version is answered with all of it"
+    HIDES_TAGS_BEHIND_MARKERS = "the tags of a version cannot be read while a delete marker is the latest"
     ENDS_BEHIND_LOST_MARKERS = "a listing that goes on behind a version that is gone is empty"
     # multipart uploads
     REFUSES_TO_REPLACE_PARTS = "a part that was written cannot be written again"
@@ -98,6 +100,8 @@ _QUIRKS: dict[str, set[Quirk]] = {
         Quirk.TAKES_ANY_KEY_LENGTH,
         Quirk.COUNTS_NO_TAGS,
         Quirk.TAKES_SMALL_PARTS,
+        Quirk.IGNORES_RANGES_OF_VERSIONS,
+        Quirk.HIDES_TAGS_BEHIND_MARKERS,
     },
     "rclone": {
         Quirk.KNOWS_NO_REGIONS,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
-from bucket_brigade.s3.store import DeleteKey, ListedVersion, Store
+from bucket_brigade.errors import TransferError
+from bucket_brigade.model.job import ObjectAttributes
+from bucket_brigade.s3.store import DeleteKey, ListedVersion, Pin, Store
 from tests.contract.quirks import Quirk, Quirks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -65,6 +69,25 @@ async def test_a_marker_that_is_gone_is_not_to_be_relied_on(store: Store, versio
 
     lost = 2 if Quirk.ENDS_BEHIND_LOST_MARKERS in quirks else 1
     assert page.versions == [oldest, other][lost:]
+
+
+async def test_a_range_of_an_old_version_can_be_read(store: Store, versioned: str, quirks: Quirks) -> None:
+    old = await store.put_object(versioned, "key", b"0123456789")
+    await store.put_object(versioned, "key", b"another")
+    into = bytearray(3)
+
+    with pytest.raises(TransferError) if Quirk.IGNORES_RANGES_OF_VERSIONS in quirks else nullcontext():
+        await store.get_object(versioned, "key", memoryview(into), start=4, pin=Pin(old.etag, old.version_id))
+        assert into == b"456"
+
+
+async def test_tags_of_a_version_outlive_a_marker(store: Store, versioned: str, quirks: Quirks) -> None:
+    tags = (("a", "1"),)
+    written = await store.put_object(versioned, "key", b"1", attributes=ObjectAttributes(tagging=tags))
+    await store.delete_object(versioned, "key")
+
+    with pytest.raises(TransferError) if Quirk.HIDES_TAGS_BEHIND_MARKERS in quirks else nullcontext():
+        assert await store.get_object_tags(versioned, "key", version_id=written.version_id) == tags
 
 
 async def _all(store: Store, bucket: str, *, page_size: int = 1000) -> list[ListedVersion]:

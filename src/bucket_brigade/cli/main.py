@@ -26,6 +26,8 @@ VERBS = {
     "rm": Verb("transfer:rm", "Delete objects."),
     "set": Verb("change:set_", "Change attributes of objects in place."),
     "unarchive": Verb("change:unarchive", "Restore archived objects."),
+    "undelete": Verb("versions:undelete", "Remove delete markers: the objects are there again."),
+    "restore": Verb("versions:restore", "Bring a prefix back to what it was at a time."),
     "ls": Verb("ls:ls", "List buckets or objects."),
     "cat": Verb("cat:cat", "Write one object, or a range of it, to standard output."),
     "mb": Verb("buckets:mb", "Create a bucket."),

@@ -56,6 +56,11 @@ def build_request(
         catalog=flags.get("catalog"),
         source_endpoint=of_source,
         target_endpoint=of_target,
+        all_versions=bool(flags.get("all_versions")),
+        noncurrent=bool(flags.get("noncurrent")),
+        keep_last=flags.get("keep_last"),
+        as_of=flags.get("as_of"),
+        delete_newer=bool(flags.get("delete_newer")),
     )
 
 
@@ -113,11 +118,19 @@ def deletes_many(request: JobRequest) -> bool:
     """Say whether a request deletes more than one named object."""
     location = request.source
     below = request.recursive or location.endswith("/") or any(character in location for character in _GLOB_CHARACTERS)
-    return below or request.manifest is not None
+    return below or request.manifest is not None or _deletes_versions(request)
+
+
+def _deletes_versions(request: JobRequest) -> bool:
+    return request.all_versions or request.noncurrent or request.keep_last is not None
 
 
 def confirm_delete(request: JobRequest, *, yes: bool) -> None:
     """Ask before many objects are deleted. Raises ConfigError where nobody can be asked, or the answer is no."""
     if request.verb == "rm" and deletes_many(request) and not yes:
         what = f"everything named by {request.manifest} in" if request.manifest else "everything that matches below"
+        if _deletes_versions(request):
+            what = (
+                f"for good {'all' if request.all_versions else 'noncurrent'} versions of {what.removesuffix(' below')}:"
+            )
         confirm(f"delete {what} {request.source}")

@@ -18,6 +18,7 @@ from bucket_brigade.settings.values import Settings
 
 STREAM = "-"
 _ACTIONS = {"cp": "copy", "mv": "move", "rm": "delete", "set": "change", "unarchive": "restore"}
+_ACTIONS |= {"undelete": "remove marker", "restore": "bring back"}
 
 
 def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, output: Output) -> int:

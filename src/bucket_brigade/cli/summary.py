@@ -12,7 +12,8 @@ from bucket_brigade.cli.exits import INTERRUPTED, OK, SOME_FAILED, USAGE
 from bucket_brigade.cli.redaction import redact_text
 from bucket_brigade.cli.text import format_count, printable
 from bucket_brigade.jobs.brigade import Report
-from bucket_brigade.model.job import JobState, Operation
+from bucket_brigade.jobs.run import may_be_empty
+from bucket_brigade.model.job import Job, JobState, Operation, VersionsOf
 from bucket_brigade.model.outcome import Failure, State
 from bucket_brigade.settings.units import format_duration, format_size
 
@@ -47,7 +48,7 @@ def exit_code(report: Report) -> int:
 
 def is_empty(report: Report) -> bool:
     """Say whether a job ended without having found anything to move: a wrong location or filter, most likely."""
-    return report.state is JobState.DONE and not report.counters.planned
+    return report.state is JobState.DONE and not report.counters.planned and not may_be_empty(report.job)
 
 
 def summary_document(report: Report, paths: Mapping[str, str], resume: str) -> dict[str, Any]:
@@ -114,13 +115,29 @@ def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
 def _done_line(report: Report) -> str:
     job, done, elapsed_s = report.job, report.counters.done, report.elapsed_s
     moved = 0 if job.operation in _IN_PLACE else report.counters.done_bytes
-    line = f"{format_count(done, 'object')} {'moved' if job.move else _PAST[job.operation]}"
+    line = f"{format_count(done, _noun(job))} {'moved' if job.move else _past(job)}"
     line += f", {format_size(moved)}" if moved else ""
     line += f" in {format_duration(elapsed_s)}"
     if not (elapsed_s > 0 and done):
         return line
     rates = [f"{format_size(int(moved / elapsed_s))}/s"] if moved else []
     return f"{line} ({', '.join([*rates, f'{done / elapsed_s:,.0f} objects/s'])})"
+
+
+def _noun(job: Job) -> str:
+    """Return what one transfer of a job is."""
+    if job.versions.which is VersionsOf.MARKERS:
+        return "delete marker"
+    several = job.operation is Operation.DELETE and job.versions.which in (VersionsOf.ALL, VersionsOf.NONCURRENT)
+    return "version" if several else "object"
+
+
+def _past(job: Job) -> str:
+    if job.versions.which is VersionsOf.MARKERS:
+        return "removed"
+    if job.versions.in_place:
+        return "brought back"
+    return _PAST[job.operation] + (" with all versions" if job.versions.which is VersionsOf.ALL and job.target else "")
 
 
 def failure_lines(failures: tuple[Failure, ...], failed: int) -> list[str]:

@@ -22,6 +22,7 @@ from bucket_brigade.cli.options import (
 )
 from bucket_brigade.cli.requests import build_request, confirm_delete
 from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+from bucket_brigade.cli.versions import all_versions_option, as_of_option, noncurrent_options
 
 recursive_option = click.option("--recursive", is_flag=True, help="Everything below the source.")
 dryrun_option = click.option("--dryrun", is_flag=True, help="Show what would be done, and do nothing.")
@@ -81,6 +82,8 @@ def _transfer_verb(function: Any) -> Any:
 @click.command(cls=RuleOrderCommand)
 @click.argument("source")
 @click.argument("target")
+@all_versions_option
+@as_of_option
 @_transfer_verb
 @click.pass_context
 def cp(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
@@ -104,6 +107,9 @@ def mv(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
 @dryrun_option
 @click.option("--yes", is_flag=True, help="Delete many objects without asking.")
 @version_option
+@noncurrent_options[0]
+@noncurrent_options[1]
+@noncurrent_options[2]
 @filter_options
 @endpoint_options
 @manifest_options[0]

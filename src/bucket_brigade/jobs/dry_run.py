@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from bucket_brigade.errors import BrigadeError
-from bucket_brigade.model.job import Job
+from bucket_brigade.model.job import CURRENT_VERSIONS, Job
 from bucket_brigade.model.location import LocalPath, Location, S3Location
 from bucket_brigade.model.transfer import Refused, Transfer
 from bucket_brigade.planning.planner import Planner
@@ -40,10 +40,15 @@ class DryRunSink:
         while (batch := await self._slices.get()) is not None:
             for transfer in batch:
                 yield (
-                    shown(self._job.source, transfer.source),
+                    shown(self._job.source, transfer.source) + self._version_of(transfer),
                     shown(self._job.target, transfer.target) if self._job.target is not None else "",
                     transfer.size,
                 )
+
+    def _version_of(self, transfer: Transfer) -> str:
+        """Tell versions of one key apart where the job means several."""
+        tells = self._job.versions != CURRENT_VERSIONS and transfer.version_id is not None
+        return f"?versionId={transfer.version_id}" if tells else ""
 
 
 def shown(location: Location | None, name: str) -> str:

@@ -23,7 +23,7 @@ from bucket_brigade.model.location import Location, S3Location
 from bucket_brigade.settings.locations import root_of
 from bucket_brigade.settings.units import parse_time
 
-_RESTORED_LIKE = ("metadata", "tags", "acl", "storage-class", "encryption", "mtime")
+_RESTORED_LIKE = (*DEFAULT_PRESERVE, "storage-class", "encryption")
 
 
 def as_restore(request: JobRequest) -> JobRequest:
@@ -34,7 +34,7 @@ def as_restore(request: JobRequest) -> JobRequest:
 
 
 def preserved_in_place(options: TransferOptions) -> TransferOptions:
-    """Return the options of a restore: an old version comes back as it was, but for its lock, whose time may be over."""
+    """Return the options of a restore: unless the job names what to preserve, a version comes back where it was stored."""
     if options.preserve != DEFAULT_PRESERVE:
         return options
     return msgspec.structs.replace(options, preserve=_RESTORED_LIKE)

@@ -13,7 +13,8 @@ from bucket_brigade.model.outcome import Done, Failed, Outcome, Skipped, State, 
 from bucket_brigade.model.transfer import BATCH_SIZE, Transfer
 from bucket_brigade.operations.histories import Comparer, Continuation, oldest_first
 from bucket_brigade.operations.multipart import CLOCK_TOLERANCE_NS
-from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
+from bucket_brigade.operations.outcomes import OBJECT_GONE, SourceGone, outcome_of
+from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Stage
 from bucket_brigade.s3.store import DeleteKey, ListedVersion, ObjectHead
 
@@ -97,9 +98,19 @@ class HistoryStage:
         )
         transfers = (*batch.transfers[:index], one, *batch.transfers[index + 1 :])
         [outcome] = await self._write.execute(replace(batch, transfers=transfers), [index])
-        if isinstance(outcome, Skipped):
-            return Failed(code=outcome.code, message=outcome.message)
+        match outcome:
+            case Skipped(code=code, message=message):
+                return Failed(code=code, message=message)
+            case Vanished() if await self._is_there(one):
+                return Failed(code="SourceUnreadable", message="It is listed, and can only be read in part.")
         return outcome
+
+    async def _is_there(self, version: Transfer) -> bool:
+        try:
+            await head_as_planned(self._source, version)
+        except SourceGone:
+            return False
+        return True
 
     async def _prove(self, transfer: Transfer, written: int) -> None:
         """List both histories again: they must agree as far as was written."""
@@ -128,7 +139,9 @@ def _named(failed: Failed, version: ListedVersion, written: int) -> Failed:
 
 
 class RestoreStage:
-    """Writes old versions over the present ones of the same keys; a transfer without a version is deleted, by a delete marker.
+    """Writes old versions over the present ones of the same keys, where these differ.
+
+    A transfer without a version means a key that is to be deleted, by a delete marker.
 
     Args:
         write: copies one version.
@@ -154,15 +167,25 @@ class RestoreStage:
         try:
             if transfer.version_id is None:
                 return await self._delete(transfer)
-            if batch.begun_before and self._is_restored(await self._current(transfer.target), transfer):
-                return Done(max(transfer.size, 0))  # by the run before: once more would make another version of it
+            there = await self._as_it_was(transfer)
         except TransferError as error:
             return outcome_of(error)
+        if there is not None:
+            return there
         [outcome] = await self._write.execute(batch, [index])
         return outcome
 
-    def _is_restored(self, current: ObjectHead | None, transfer: Transfer) -> bool:
-        return current is not None and current.etag == transfer.etag and current.modified_ns >= self._since_ns
+    async def _as_it_was(self, transfer: Transfer) -> Outcome | None:
+        """Return the outcome where the present object is like the old version in everything that a HEAD tells."""
+        current = await self._current(transfer.target)
+        if current is None or (current.etag, current.size) != (transfer.etag, transfer.size):
+            return None
+        old = await head_as_planned(self._bucket, transfer)
+        if old.attributes != current.attributes or old.tag_count != current.tag_count:
+            return None
+        if current.modified_ns >= self._since_ns:  # the run before was interrupted behind this one
+            return Done(max(transfer.size, 0))
+        return Skipped("AsItWas", "It is again what it was then.")
 
     async def _delete(self, transfer: Transfer) -> Outcome:
         """Put a marker over what did not exist then, if it is still what was planned, and not over another marker."""

@@ -70,8 +70,7 @@ def test_the_past_goes_elsewhere_or_back_over_the_present() -> None:
     ):
         assert (job.operation, job.versions.in_place) == (Operation.COPY, True)
         assert isinstance(job.target, S3Location)
-        assert "acl" in job.options.preserve
-        assert "lock" not in job.options.preserve
+        assert "storage-class" in job.options.preserve
     assert build("restore", "s3://a/p/", as_of="2d", delete_newer=True).versions.delete_newer
     target = build("restore", "s3://a/p/x*.txt", as_of="2d").target
     assert target == S3Location(bucket="a", key="p/", recursive=True)

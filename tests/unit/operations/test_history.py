@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 import pytest
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from tests.fakes.faulty_store import Fault, FaultyStore, When, hang
 from tests.fakes.memory_store import MemoryStore
 from tests.samples import patterned_bytes
-from tests.unit.operations.world import SOURCE, TARGET, World, execute_one, failed, side, small_store
+from tests.unit.operations.world import SOURCE, TARGET, World, execute_one, failed, side
 
 from bucket_brigade.errors import AccessDenied, ConnectionLost, NotFound
 from bucket_brigade.model.job import ObjectAttributes
-from bucket_brigade.model.outcome import Done, State, Vanished
+from bucket_brigade.model.outcome import Done, Skipped, State, Vanished
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.copy import CopyStage
 from bucket_brigade.operations.histories import PAGE_SIZE, oldest_first
@@ -35,7 +36,7 @@ SIZES = {"a": 10, "b": 10, "c": 1, "d": 0, "L": 2500, "M": 2500, "X": 5001}
 
 
 def versioned(*, states_checksums: bool = True) -> MemoryStore:
-    store = small_store(states_checksums=states_checksums)
+    store = MemoryStore(SOURCE, TARGET, clock=time.time_ns, min_part_bytes=1, states_checksums=states_checksums)
     for bucket in store.buckets.values():
         bucket.versioned = True
     return store
@@ -113,8 +114,9 @@ async def test_a_run_that_was_killed_is_taken_up_where_it_was(past: str, stop: i
         await asyncio.wait([task])
     assert await execute_one(stage(world, source, relay=relay), KEY, begun_before=True) == Done(12345)
     assert await history(world.store, TARGET, "to/k") == expected(past)
-    # What is joined, and of which the journal has not heard, is ended with the job.
-    assert not any(bucket.uploads for bucket in world.store.buckets.values())
+    # What the journal names in vain, or could not name any more, is looked for at the end of the job.
+    named = {intent.key for intent in world.journal.uploads.values()}
+    assert all(upload.key in named for upload in world.store.buckets[TARGET].uploads.values())
 
 
 @pytest.mark.parametrize("other", ["b", "ab", "a-", "-", "acb", "aba", "abcb", "abc-"])
@@ -176,6 +178,15 @@ async def test_a_version_that_vanishes_on_the_way_is_left_out() -> None:
     assert await history(world.store, TARGET, "to/k") == expected("ac")
 
 
+async def test_a_version_of_which_a_part_is_not_found_has_not_vanished() -> None:
+    world, source = World(store=versioned()), versioned()
+    await make(source, SOURCE, "k", "abc")
+    missing = Fault(operation="get_object", does=NotFound("no", code="NoSuchKey"), skip=1)
+    outcome = failed(await execute_one(stage(world, FaultyStore(source, [missing]).as_store), KEY))
+    assert (outcome.code, "number 2" in outcome.message) == ("SourceUnreadable", True)
+    assert await history(world.store, TARGET, "to/k") == expected("a")
+
+
 async def test_a_key_without_any_version_has_vanished() -> None:
     assert await execute_one(stage(World(store=versioned()), versioned()), KEY) == Vanished()
 
@@ -233,13 +244,25 @@ async def test_an_old_version_is_written_over_the_present_one(past: str) -> None
     assert await history(world.store, SOURCE, "k") == expected(past + past[0])
 
 
-async def test_what_a_run_before_restored_is_not_restored_again() -> None:
+async def test_what_is_there_already_is_not_restored_again() -> None:
+    """By the job itself before it was killed, or by another one."""
     world = World(store=versioned())
     await make(world.store, SOURCE, "k", "ab")
     transfer = await first_version(world)
     for _ in range(2):
-        assert await execute_one(restoring(world), transfer, begun_before=True) == Done(transfer.size)
+        assert await execute_one(restoring(world), transfer) == Done(transfer.size)
+    outcome = await execute_one(restoring(world, since_ns=EVER_SINCE), transfer)
+    assert isinstance(outcome, Skipped)
+    assert outcome.code == "AsItWas"
     assert await history(world.store, SOURCE, "k") == expected("aba")
+
+
+async def test_the_same_content_under_other_metadata_is_not_what_was_there() -> None:
+    world = World(store=versioned())
+    await make(world.store, SOURCE, "k", "a")
+    await world.store.put_object(SOURCE, "k", content("a"), attributes=ObjectAttributes(content_type="other/type"))
+    assert isinstance(await execute_one(restoring(world), await first_version(world)), Done)
+    assert (await world.store.head_object(SOURCE, "k")).attributes.content_type != "other/type"
 
 
 async def test_what_did_not_exist_then_gets_one_marker_if_it_is_still_what_was_planned() -> None:

@@ -1,0 +1,102 @@
+"""Versions on the command line: the flags of ``cp`` and ``rm``, and the verbs ``undelete`` and ``restore``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from bucket_brigade.cli.invocation import load, output_of
+from bucket_brigade.cli.options import (
+    RULES,
+    RuleOrderCommand,
+    common_options,
+    endpoint_options,
+    engine_options,
+    filter_options,
+    output_options,
+    preserve_option,
+)
+from bucket_brigade.cli.requests import build_request
+from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+
+_AS_OF_HELP = "What was current then: 2d, 2026-01-31 or 2026-01-31T12:00:00Z."
+
+as_of_option = click.option("--as-of", metavar="TIME", help=_AS_OF_HELP)
+all_versions_option = click.option(
+    "--all-versions", is_flag=True, help="All versions and delete markers of each key, in their order."
+)
+noncurrent_options = (
+    click.option("--all-versions", is_flag=True, help="All versions and delete markers, for good."),
+    click.option(
+        "--noncurrent",
+        is_flag=True,
+        help="Versions that are no longer current, for good; --older-than counts from when they were replaced.",
+    ),
+    click.option(
+        "--keep-last",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Of --noncurrent, which it implies: the newest N of each key stay.",
+    ),
+)
+_recursive_option = click.option("--recursive", is_flag=True, help="Everything below the prefix.")
+_dryrun_option = click.option("--dryrun", is_flag=True, help="Show what would be done, and do nothing.")
+
+
+def _in_place(function: Any) -> Any:
+    for decorate in (
+        common_options,
+        output_options,
+        engine_options,
+        endpoint_options,
+        filter_options,
+        _dryrun_option,
+        _recursive_option,
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.command(cls=RuleOrderCommand)
+@click.argument("location")
+@_in_place
+@click.pass_context
+def undelete(ctx: click.Context, /, location: str, **flags: Any) -> int:
+    """Remove the latest delete markers at LOCATION: what they hid is there again, as it was."""
+    return _submit(ctx, "undelete", location, flags)
+
+
+@click.command(cls=RuleOrderCommand)
+@click.argument("location")
+@click.option("--as-of", metavar="TIME", required=True, help=_AS_OF_HELP)
+@click.option(
+    "--delete-newer", is_flag=True, help="Delete what did not exist then, by delete markers; else it is reported."
+)
+@preserve_option
+@_in_place
+@click.pass_context
+def restore(ctx: click.Context, /, location: str, **flags: Any) -> int:
+    """Bring LOCATION back to what it was: old versions are copied over the present ones, where they differ.
+
+    Nothing is lost: what is there now becomes a noncurrent version. For archived objects see unarchive.
+    """
+    return _submit(ctx, "restore", location, flags)
+
+
+def _submit(ctx: click.Context, verb: str, location: str, flags: dict[str, Any]) -> int:
+    loaded = load(ctx)
+    request = build_request(
+        verb,
+        location,
+        "",
+        flags=flags,
+        rules=ctx.meta[RULES],
+        defaults=loaded.settings.transfer,
+        now_ns=time.time_ns(),
+    )
+    output = output_of(ctx, loaded, flags)
+    if flags["dryrun"]:
+        return show_dry_run(loaded.settings, request, as_json=output.as_json)
+    return submit_and_run(ctx, loaded.settings, request, output)
