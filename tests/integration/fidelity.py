@@ -375,7 +375,7 @@ async def bench_of(server: RunningServer, way: str) -> AsyncIterator[Bench]:
             endpoints={"here": here, "other": other},
             state_dir=os.path.join(folder, "state"),
             engine=EngineSettings(
-                processes=1, concurrency=4, lane="on" if way == "lane" else "off", retry=RetrySettings(max_attempts=2)
+                processes=1, concurrency=4, lane="on" if way == "lane" else "off", retry=RetrySettings(max_attempts=1)
             ),
         )
         async with plain_client(server) as client, Brigade(settings) as brigade:

@@ -32,12 +32,16 @@ class AclCarrier:
         return acl if shared_grants(acl) else None
 
     async def set(self, acl: Acl, key: str, written: Written) -> list[str]:
-        """Set a source's list on the object written; return what of it could not be carried over."""
+        """Set a source's list on the object written, and look at it again; return what of it could not be carried over."""
         store, bucket = self._target.store, self._target.bucket
-        present = await store.get_object_acl(bucket, key, version_id=written.version_id)
+        version_id = None if written.version_id == "null" else written.version_id
+        present = await store.get_object_acl(bucket, key, version_id=version_id)
         mapped, lost = mapped_acl(acl, present.owner, same_service=self._same_service)
         if shared_grants(mapped):
-            await store.put_object_acl(bucket, key, mapped, version_id=written.version_id)
+            await store.put_object_acl(bucket, key, mapped, version_id=version_id)
+            kept = await store.get_object_acl(bucket, key, version_id=version_id)
+            if not set(shared_grants(mapped)) <= set(kept.grants):
+                lost.append("the acl, which the target does not keep")
         return lost
 
 

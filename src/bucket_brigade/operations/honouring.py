@@ -36,17 +36,22 @@ async def look_at_kept(
 
     A lock that is missing is set by its own request first: some stores take it with PutObject only.
     """
-    pin = Pin(version_id=written.version_id)
+    pin = Pin(version_id=version_of(written))
     head = await store.head_object(bucket, key, pin=pin)
     missing = lacking(asked, head)
     if not _LOCK & set(missing):
         return head, missing
     try:
-        await store.put_object_lock(bucket, key, asked, version_id=written.version_id)
+        await store.put_object_lock(bucket, key, asked, version_id=version_of(written))
     except PermanentError:
         return head, missing
     head = await store.head_object(bucket, key, pin=pin)
     return head, lacking(asked, head)
+
+
+def version_of(written: Written) -> str | None:
+    """Return the version that a receipt names, None for the one without a version, which some stores do not find by its name."""
+    return None if written.version_id in ("", "null") else written.version_id
 
 
 def dropped(bucket: str, key: str, written: Written, fields: list[str]) -> NotHonoured:
@@ -77,7 +82,7 @@ async def amend(store: Store, bucket: str, key: str, written: Written, asked: Ob
 
     Some stores keep what CreateMultipartUpload is given but for these. Who may not read them has to trust the store.
     """
-    version_id = written.version_id
+    version_id = version_of(written)
     if asked.tagging:
         with contextlib.suppress(AccessDenied):
             if sorted(await store.get_object_tags(bucket, key, version_id=version_id)) != sorted(asked.tagging):

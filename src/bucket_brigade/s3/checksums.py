@@ -60,6 +60,11 @@ def combine_parts(parts: Iterable[tuple[int, int]]) -> int:
     return whole
 
 
+def content_md5(data: Body) -> str:
+    """Return the MD5 of a body as the header Content-MD5 holds it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode("ascii")
+
+
 def encode_crc(crc: int, algorithm: str = CRC64NVME) -> str:
     """Return a CRC as S3's headers hold it: base64 of its big-endian bytes."""
     return binascii.b2a_base64(crc.to_bytes(_CRC_BYTES[algorithm], "big"), newline=False).decode("ascii")

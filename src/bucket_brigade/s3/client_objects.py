@@ -24,6 +24,7 @@ from bucket_brigade.s3.calls import (
     condition_parameters,
     pin_parameters,
 )
+from bucket_brigade.s3.checksums import content_md5
 from bucket_brigade.s3.errors import code_in, error_from_exception, redact
 from bucket_brigade.s3.reading import fill, head_from_answer, same_etag, total_of_range
 from bucket_brigade.s3.store import (
@@ -75,6 +76,10 @@ class ObjectCalls(Caller):
         """Write the whole object."""
         params = {"Bucket": bucket, "Key": key, "Body": body, **attribute_parameters(attributes)}
         params |= condition_parameters(condition)
+        if attributes.lock_mode is not None or attributes.legal_hold is not None:
+            params["ContentMD5"] = content_md5(
+                body
+            )  # S3 demands a checksum with a lock, and the endpoint may take no other
         if crc64nvme is not None:
             params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("PutObject", params)

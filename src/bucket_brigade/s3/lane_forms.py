@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from bucket_brigade.s3.checksums import crc_of, encode_crc
+from bucket_brigade.s3.checksums import content_md5, crc_of, encode_crc
 from bucket_brigade.s3.prepared import Captured, Form, NotPreparable, Target, capture, compile_form
 from bucket_brigade.s3.sigv4 import Identity, Signer
 from bucket_brigade.s3.store import Body
@@ -25,10 +25,6 @@ FORMS_KEPT = 4096
 _log = structlog.get_logger("bucket_brigade.s3")
 
 
-def _md5(body: Body) -> str:
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
-
-
 def _secure(name: str) -> Callable[[Body], str]:
     return lambda body: base64.b64encode(hashlib.new(name, body).digest()).decode("ascii")
 
@@ -38,7 +34,7 @@ def _crc(name: str) -> Callable[[Body], str]:
 
 
 BODY_DIGESTS: Mapping[str, Callable[[Body], str]] = {
-    "content-md5": _md5,
+    "content-md5": content_md5,
     "x-amz-checksum-crc32": _crc("CRC32"),
     "x-amz-checksum-crc32c": _crc("CRC32C"),
     "x-amz-checksum-crc64nvme": _crc("CRC64NVME"),
