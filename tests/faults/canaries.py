@@ -18,11 +18,21 @@ SECRET_KEY = "CanarySecretKey/of+forty+characters/abcd"
 TOKEN = "CanarySessionToken/" + base64.b64encode(bytes(range(256)) * 2).decode()
 CONFIGURED_SECRET = "CanaryOfTheConfigurationFile/+0123456789"
 PROFILE_SECRET = "CanaryOfTheProfile/abcdefghijklmnopqrstu"
+IMPORTED_SECRET = "CanaryOfAnotherTool/zyxwvutsrqponmlkjihg"
 SSE_C_KEY = b"CanarySseCustomerKey0123456789ab"
 URL_PASSWORD = "CanaryPasswordInAUrl"
 URL_SIGNATURE = "CanarySignatureInAQuery"
 
-SECRETS = (SECRET_KEY, TOKEN, CONFIGURED_SECRET, PROFILE_SECRET, SSE_C_KEY.decode(), URL_PASSWORD, URL_SIGNATURE)
+SECRETS = (
+    SECRET_KEY,
+    TOKEN,
+    CONFIGURED_SECRET,
+    PROFILE_SECRET,
+    IMPORTED_SECRET,
+    SSE_C_KEY.decode(),
+    URL_PASSWORD,
+    URL_SIGNATURE,
+)
 
 
 def traces_of(secret: str) -> set[bytes]:

@@ -6,8 +6,13 @@ that works and against ones that do not; then all that came out of it is searche
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +36,8 @@ LINES: dict[str, tuple[Line, ...]] = {
         ("cp", "s3://{bucket}/p/", "canary://{bucket}/q/"),
         ("cp", "{folder}/tree/", "s3://{bucket}/d/", "--dryrun"),
         ("cp", "{folder}/tree/", "profiled://{bucket}/r/"),
+        ("cp", "{folder}/tree/", "s3://{bucket}/c/", "--sse-c-key-file", "{folder}/customer.key"),
+        ("cp", "s3://{bucket}/c/", "s3://{bucket}/c2/", "--source-sse-c-key-file", "{folder}/customer.key"),
     ),
     "mv": (("mv", "s3://{bucket}/q/", "s3://{bucket}/s/"),),
     "rm": (("rm", "s3://{bucket}/s/", "--recursive", "--yes"), ("rm", "s3://{bucket}/key")),
@@ -40,6 +47,10 @@ LINES: dict[str, tuple[Line, ...]] = {
     "cat": (("cat", "s3://{bucket}/plain/one"),),
     "mb": (("mb", "s3://{bucket}-other"),),
     "rb": (("rb", "s3://{bucket}-other", "--force", "--yes"),),
+    "bucket info": (("bucket", "info", "s3://{bucket}"),),
+    "bucket set": (("bucket", "set", "s3://{bucket}", "--versioning", "on", "--tags", "name=value", "--yes"),),
+    "doctor": (("doctor", "s3://{bucket}/"),),
+    "iam-policy": (("iam-policy", "cp", "{folder}/tree/", "s3://{bucket}/p/"),),
     "run": (("run", "{folder}/job.toml"),),
     "resume": (("resume", "{job}"), ("resume", "{job}", "--retry-failed")),
     "status": (("status", "{job}"),),
@@ -50,7 +61,16 @@ LINES: dict[str, tuple[Line, ...]] = {
     "lookup": (("lookup", "one", "--catalog", "{catalog}"),),
     "gc": (("gc", "s3://{bucket}/", "--yes"),),
     "demo": (("demo",),),
-    "config": (("config",), ("config", "endpoints.canary.secret_access_key")),
+    "config show": (("config", "show"), ("config", "show", "endpoints.canary.secret_access_key")),
+    "config presets": (("config", "presets"),),
+    "config import-mc": (
+        ("config", "import-mc", "--file", "{folder}/mc.json", "--into", "{folder}/imported.toml", "--dryrun"),
+        ("config", "import-mc", "--file", "{folder}/mc.json", "--into", "{folder}/imported.toml"),
+    ),
+    "config import-rclone": (
+        ("config", "import-rclone", "--file", "{folder}/rclone.conf", "--into", "{folder}/imported.toml", "--dryrun"),
+        ("config", "import-rclone", "--file", "{folder}/rclone.conf", "--into", "{folder}/imported.toml"),
+    ),
     "completion": (("completion", "bash"),),
 }
 """What each verb is run with. ``{job}`` and ``{catalog}`` are of the last job of the test."""
@@ -179,7 +199,20 @@ def trial(
         (tmp_path / "tree" / name).write_bytes(b"content")
     bucket = "secrets-" + re.sub(r"[^a-z0-9]+", "-", request.node.name)[:40].strip("-")
     (tmp_path / "job.toml").write_text(f'verb = "cp"\nsource = "{tmp_path}/tree/"\ntarget = "s3://{bucket}/job/"\n')
-    return Trial(tmp_path, bucket, [config, credentials], capfdbinary)
+    mc, rclone, imported = tmp_path / "mc.json", tmp_path / "rclone.conf", tmp_path / "imported.toml"
+    mc.write_text(
+        '{"version": "10", "aliases": {"taken": {"url": "https://store.example", "accessKey": "AKIATAKEN",'
+        f' "secretKey": "{canaries.IMPORTED_SECRET}", "api": "S3v4", "path": "auto"}}}}\n'
+    )
+    rclone.write_text(
+        "[over]\ntype = s3\nprovider = Minio\nendpoint = https://store.example\naccess_key_id = AKIATAKEN\n"
+        f"secret_access_key = {canaries.IMPORTED_SECRET}\n"
+    )
+    customer_key = tmp_path / "customer.key"
+    customer_key.write_bytes(canaries.SSE_C_KEY)
+    customer_key.chmod(0o600)
+    planted = [config, credentials, mc, rclone, imported, customer_key]
+    return Trial(tmp_path, bucket, planted, capfdbinary)
 
 
 def run_all(trial: Trial, *more: str, of_demo: bool = False) -> None:
@@ -193,14 +226,27 @@ def run_all(trial: Trial, *more: str, of_demo: bool = False) -> None:
                 trial.run(line, "--json", *more)
 
 
-def test_no_secret_comes_out_where_all_is_well(trial: Trial) -> None:
-    code, said = trial.run(("mb", "s3://{bucket}"))
-    assert code == 0
-    code, said = trial.run(("cp", "{folder}/tree/", "s3://{bucket}/plain/"))
-    assert code == 0
-    assert b"transfer finished" in said
-    run_all(trial, of_demo=True)
+def test_no_secret_comes_out_where_all_is_well_and_what_is_written_is_its_owners_alone(trial: Trial) -> None:
+    before = os.umask(0)
+    try:
+        assert trial.run(("mb", "s3://{bucket}"))[0] == 0
+        code, said = trial.run(("cp", "{folder}/tree/", "s3://{bucket}/plain/"))
+        assert code == 0
+        assert b"transfer finished" in said
+        run_all(trial, of_demo=True)
+    finally:
+        os.umask(before)
     assert trial.search_files() > 20
+    check_modes(trial.folder / "state")
+
+
+def check_modes(state: Path) -> None:
+    """Journals, catalogs, reports, limits, profiles of endpoints: nobody else reads any of it, whatever the umask."""
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (state, *state.rglob("*"))}
+    files = [path for path in modes if path.is_file()]
+    assert {path.name.partition(".")[0] for path in files} >= {"journal", "report", "catalog", "limits"}
+    for path, mode in modes.items():
+        assert mode == (0o600 if path in files else 0o700), f"{path}: {mode:o}"
 
 
 @pytest.mark.parametrize("status", [403, 307, 500])
@@ -246,6 +292,7 @@ def test_no_secret_comes_out_of_a_job_whose_objects_are_all_refused(
 
 def point_at(store: EchoingStore, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+    monkeypatch.setenv("BRIGADE_SSE_C_KEY", canaries.SSE_C_KEY.decode())
     config = trial.planted[0]
     config.write_text(re.sub(r'endpoint_url = ".*"', f'endpoint_url = "{store.url}"', config.read_text()))
 
@@ -342,8 +389,43 @@ def test_no_secret_comes_out_of_a_crash(trial: Trial, monkeypatch: pytest.Monkey
             patch.setattr(Brigade, method, crash)
             crashed = 0
             for verb, _ in verbs():
-                for line in LINES.get(verb, ()) if verb != "demo" else ():
+                for line in LINES.get(verb, ())[:1] if verb != "demo" else ():
                     code, said = trial.run(line)
                     crashed += code == 1 and b"Traceback" in said
             assert crashed
     trial.search_files()
+
+
+# --- processes and files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_process_of_a_run_has_a_secret_on_its_command_line(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIGADE_ENGINE__BATCH_SIZE", "10")
+    for number in range(200):
+        (trial.folder / "tree" / f"f{number}").write_bytes(b"x")
+    trial.run(("mb", "s3://{bucket}"))
+    words = trial.fill(("cp", "{folder}/tree/", "s3://{bucket}/p/", "--processes", "2"))
+    log = trial.folder / "run.log"
+    seen: dict[int, bytes] = {}
+    with log.open("wb") as output:
+        run = subprocess.Popen([sys.executable, "-m", "bucket_brigade", *words], stdout=output, stderr=output)
+        while run.poll() is None:
+            seen |= command_lines(run.pid)
+            time.sleep(0.01)
+    said = log.read_bytes()
+    assert run.returncode == 0, said[-2000:].decode()
+    assert not found_in(said)
+    assert not found_in(b"\n".join(seen.values()))
+    assert any(b"bucket_brigade.engine.process" in line for line in seen.values())
+
+
+def command_lines(parent: int) -> dict[int, bytes]:
+    """Return the command lines of a process and of its children, by process id."""
+    lines = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{name}/stat").read_text()
+            if parent in (int(name), int(status.rpartition(")")[2].split()[1])):
+                lines[int(name)] = Path(f"/proc/{name}/cmdline").read_bytes()
+    return lines
