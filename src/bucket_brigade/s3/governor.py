@@ -201,6 +201,7 @@ class Governor:
             self.throttle.close(sent_at=sent_at, retry_after_s=retry_after_s)
         if first:
             self.open_to = 0
+            self._next_at = now
             self._due = self._pace.due
             self._tell("slower", now)
 

@@ -15,8 +15,11 @@ LONGEST_EPOCH_S = 1.0
 ENOUGH_ANSWERS = 20
 """An epoch lasts until it has so many answers, within its bounds; one that is mostly refused ends early."""
 
-FIRST_GUESS = 1.25
-"""Of what was answered so far: one epoch corrects a rate that is too high, and many one that is too low."""
+FIRST_RATE, FIRST_GUESS = 500.0, 1.25
+"""The first rate is so much of what was answered so far, and not less. It is doubled until a good part of it is refused."""
+
+CLEARLY_REFUSED = 0.1
+"""With fewer refusals for each answer the limit may be far above: a bucket that others had emptied was filling."""
 
 BACK_OFF, LARGEST_CUT = 0.97, 4
 STEP = 3.0
@@ -44,6 +47,7 @@ class Pace:
     def __init__(self) -> None:
         self.rate: float | None = None
         self.refused = 0
+        self._searching = False
         self._set_at = 0.0
         self._quiet_since = 0.0
         self._used_at = 0.0
@@ -54,9 +58,10 @@ class Pace:
     def refuse(self, now: float, *, sent_at: float, goodput: float, answers: int) -> None:
         """Take note of a refusal. The first one sets the rate to ``goodput``, the requests/s that were answered well so far."""
         if self.rate is None:
-            self.rate = max(LEAST_RATE, goodput * FIRST_GUESS)
+            self.rate = max(FIRST_RATE, goodput * FIRST_GUESS)
             self._used_at = now
-            self._begin(now, answers, settle_s=0.0)
+            self._searching = True
+            self._begin(now, answers, settle_s=now - sent_at)
             self._quiet_since = now
         elif sent_at >= self._set_at:
             self.refused += 1
@@ -81,6 +86,7 @@ class Pace:
             taken = max(good / elapsed_s, self.rate * good / (good + self.refused))
             self.rate = max(LEAST_RATE, self.rate / LARGEST_CUT, min(self.rate, taken) * BACK_OFF)
             self._quiet_since = now
+            self._searching = not good or (self._searching and self.refused < CLEARLY_REFUSED * good)
             self._begin(now, answers, settle_s=latency_s)
         else:
             self._grow(now, good, elapsed_s)
@@ -113,6 +119,6 @@ class Pace:
             quiet_s = now - self._quiet_since
             faster = 2.0 ** min(16.0, max(0.0, quiet_s - QUIET_S))
             step = min(STEP * math.sqrt(self.rate), LARGEST_STEP * self.rate + LEAST_STEP)
-            self.rate += min(step * faster, self.rate) * elapsed_s
+            self.rate += self.rate if self._searching else min(step * faster, self.rate) * elapsed_s
         elif now - self._used_at > LIFTED_AFTER_S:
             self.rate = None
