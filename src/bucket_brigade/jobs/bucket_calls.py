@@ -22,6 +22,7 @@ from bucket_brigade.settings.locations import parse_location
 from bucket_brigade.settings.values import EndpointSettings, Settings
 
 if TYPE_CHECKING:
+    from bucket_brigade.jobs.doctor.findings import Diagnosis
     from bucket_brigade.s3.buckets import BucketControl
 
 
@@ -118,6 +119,35 @@ class BucketCalls(abc.ABC):
         location = self._bucket(bucket)
         return await (await self.control(location.endpoint, overrides)).change(location.bucket, changes)
 
+    async def doctor(
+        self,
+        location: str = "s3://",
+        *,
+        other: str | None = None,
+        read_only: bool = False,
+        overrides: EndpointOverrides | None = None,
+    ) -> Diagnosis:
+        """Find out what works and what does not at a location, with what each finding means and what to do.
+
+        What is wrong is a finding, never an error. Probe objects are written below the location's prefix and deleted again.
+
+        Args:
+            location: an endpoint, a bucket, or a prefix in one.
+            other: another one, such as the other side of a job.
+            read_only: write nothing.
+            overrides: as the flags of the command; they speak of both locations.
+
+        Raises:
+            ConfigError: a location names no bucket or endpoint.
+        """
+        from bucket_brigade.jobs.doctor.examine import Patient, diagnose
+
+        patients = [
+            Patient(where, endpoint_of(self.settings, where.endpoint, overrides))
+            for where in (self._s3_location(text) for text in (location, other) if text is not None)
+        ]
+        return await diagnose(patients, state_dir=self.settings.state_dir, read_only=read_only)
+
     async def control(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> BucketControl:
         """Return the control port of a configured endpoint; it lives as long as this Brigade."""
         return await self._control_of(endpoint_of(self.settings, endpoint, overrides))
@@ -131,7 +161,13 @@ class BucketCalls(abc.ABC):
         return self._controls[endpoint]
 
     def _bucket(self, text: str) -> S3Location:
-        location = parse_location(text, endpoints=self.settings.endpoints, role="listing")
-        if not isinstance(location, S3Location) or not location.bucket or location.key or location.pattern:
+        location = self._s3_location(text)
+        if not location.bucket or location.key or location.pattern:
             raise ConfigError(f"{text} is not a bucket", remedy="Write it as s3://bucket, without a key.")
+        return location
+
+    def _s3_location(self, text: str) -> S3Location:
+        location = parse_location(text, endpoints=self.settings.endpoints, role="listing")
+        if not isinstance(location, S3Location):
+            raise ConfigError(f"{text} is not in a bucket", remedy="Write it as s3://bucket/prefix/.")
         return location

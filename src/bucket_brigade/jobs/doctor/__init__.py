@@ -1,0 +1,1 @@
+"""Finds out what keeps, or would keep, jobs from working: ``brigade doctor``."""
