@@ -1,7 +1,7 @@
 """The campaign: jobs of every kind under random mixes of faults, interrupted and resumed to their end, held to the promises.
 
-240 seeds in every run, 3,000 with ``--slow``; ``--campaign-seed N`` (or N-M) chooses. Of the installed command, killed with SIGKILL again
-and again: ten, and 200 with ``--slow``.
+240 seeds in every run, 3,000 with ``--slow``; ``--campaign-seed N`` (or N-M) chooses. Of the installed command, killed with
+SIGKILL again and again: ten, and 200 with ``--slow``.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Listing:
         self._token = token
         self._page_size = page_size
         self._last: str | None = None
-        self._page_before: tuple[str, ...] | None = None
+        self._page_before: tuple[str, ...] = ()
 
     def __aiter__(self) -> AsyncIterator[ListPage]:
         """Iterate ``pages``."""
@@ -90,16 +90,20 @@ class Listing:
                 if not one.key.startswith(prefix):
                     _check_prefix(self._bucket, prefix, one.key)
         names = (*[one.key for one in objects], *page.prefixes)
-        if names and names == self._page_before:
-            raise PlanError(
-                f"The listing of {self._bucket}/{prefix} repeats a page: the store does not advance.",
-                remedy="List it with another prefix, or name the objects in a manifest.",
-            )
-        self._page_before = names
         if self._start_after:
             objects = _behind(self._start_after, objects)
         if self.ordered:
             self.ordered = self._in_order(page.objects)
+        # A folder of a listing with a delimiter may end one page and begin the next; in order, keys cannot repeat themselves.
+        repeated = names == self._page_before or (
+            not self.ordered and not self._delimiter and not set(names).isdisjoint(self._page_before)
+        )
+        if names and repeated:
+            raise PlanError(
+                f"The listing of {self._bucket}/{prefix} repeats itself: the store does not advance.",
+                remedy="List it with another prefix, or name the objects in a manifest.",
+            )
+        self._page_before = names
         self.keys += len(objects)
         return page if objects is page.objects else ListPage(objects, page.prefixes, page.next_token)
 
