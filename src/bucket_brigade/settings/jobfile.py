@@ -16,11 +16,12 @@ from bucket_brigade.settings.sources import flatten, locate_keys, read_toml
 from bucket_brigade.settings.units import ns_of, parse_time
 
 _TOP_RULES = {
-    "verb": schema.Rule(choices=("cp", "mv", "rm", "set", "unarchive")),
+    "verb": schema.Rule(choices=("cp", "mv", "rm", "undelete", "restore", "set", "unarchive")),
     "layout": schema.Rule(choices=tuple(LayoutName)),
     "manifest_format": schema.Rule(choices=("auto", "csv", "csv-plain", "jsonl")),
 }
-_TEXTS = ("verb", "source", "target", "version_id", "manifest", "manifest_format", "catalog", "layout")
+_TEXTS = ("verb", "source", "target", "version_id", "manifest", "manifest_format", "catalog", "layout", "as_of")
+_SWITCHES = ("recursive", "all_versions", "noncurrent", "delete_newer")
 _SIZES = ("min_size", "max_size")
 _TIMES = ("modified_after", "modified_before")
 _RULES = "filters.rules"
@@ -42,12 +43,19 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     catalog: str | None = None
     source_endpoint: EndpointOverrides = EndpointOverrides()
     target_endpoint: EndpointOverrides = EndpointOverrides()
+    all_versions: bool = False
+    noncurrent: bool = False
+    keep_last: int | None = None
+    as_of: str | None = None
+    delete_newer: bool = False
 
 
 def _keys() -> Iterator[Key]:
     for name in _TEXTS:
         yield Key(name=name, kind=Kind.TEXT, rule=_TOP_RULES.get(name, schema.ANY))
-    yield Key(name="recursive", kind=Kind.SWITCH)
+    for name in _SWITCHES:
+        yield Key(name=name, kind=Kind.SWITCH)
+    yield Key(name="keep_last", kind=Kind.COUNT, rule=schema.Rule(low=0))
     for name in _SIZES:
         yield Key(name=f"filters.{name}", kind=Kind.SIZE, rule=schema.Rule(low=0))
     yield from schema.keys_of(TransferOptions, schema.TRANSFER_RULES, below="options.")

@@ -19,7 +19,7 @@ from bucket_brigade.settings.hints import nearest
 from bucket_brigade.settings.presets import fill_from_preset
 from bucket_brigade.settings.schema import Key, Kind
 from bucket_brigade.settings.sources import Given, from_environment, from_file, from_flags, variable_of_key
-from bucket_brigade.settings.values import EndpointSettings, EngineSettings, LogSettings, Settings
+from bucket_brigade.settings.values import EndpointSettings, EngineSettings, LogSettings, PriceSettings, Settings
 
 APPLICATION = "bucket-brigade"
 CONFIG_FILE = "config.toml"
@@ -38,6 +38,7 @@ KEYS: Mapping[str, Key] = {
         *schema.keys_of(EngineSettings, schema.ENGINE_RULES, below="engine."),
         *schema.keys_of(TransferOptions, schema.TRANSFER_RULES, below="transfer."),
         *schema.keys_of(LogSettings, schema.LOG_RULES, below="log."),
+        *schema.keys_of(PriceSettings, {}, below="prices."),
         *(
             Key(name=f"endpoints.*.{name}", kind=key.kind, rule=key.rule, default=key.default)
             for name, key in _ENDPOINT_KEYS.items()
@@ -132,7 +133,7 @@ def known_key(dotted: str) -> Key | None:
 
 def _is_leaf(dotted: str) -> bool:
     key = known_key(dotted)
-    return key is not None and key.kind is Kind.PAIRS
+    return key is not None and key.kind in (Kind.PAIRS, Kind.PRICES)
 
 
 def _find_file(config_path: str | None, environ: Mapping[str, str]) -> str | None:
@@ -213,6 +214,7 @@ def _build(names: tuple[str, ...], values: Mapping[str, object], origins: dict[s
         engine=_fill(EngineSettings(), "engine.", values),
         transfer=_fill(TransferOptions(), "transfer.", values),
         log=_fill(LogSettings(), "log.", values),
+        prices=_fill(PriceSettings(), "prices.", values),
     )
 
 

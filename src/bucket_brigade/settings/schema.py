@@ -33,6 +33,8 @@ class Kind(Enum):
     SIZE = auto()
     DURATION = auto()
     PAIRS = auto()
+    PRICES = auto()
+    """A table of names and amounts."""
     NAMES = auto()
     """A list of names: an array, or text with commas."""
 
@@ -51,6 +53,7 @@ ANY = Rule()
 ENDPOINT_NAME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 RESERVED_SCHEMES = frozenset({"file", "http", "https"})
 _REGION = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+_AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
@@ -160,6 +163,8 @@ def keys_of(
 def _kind_of(name: str, hint: object) -> Kind:
     if hint == tuple[str, ...]:
         return Kind.NAMES
+    if hint == tuple[tuple[str, float], ...]:
+        return Kind.PRICES
     types = {hint, *typing.get_args(hint)} - {type(None)}
     if Secret in types:
         return Kind.SECRET
@@ -282,6 +287,16 @@ def _read_pairs(written: object) -> tuple[tuple[str, str], ...]:
     return tuple((str(name).strip(), str(text)) for name, text in pairs.items())
 
 
+def _read_prices(written: object) -> tuple[tuple[str, float], ...]:
+    if isinstance(written, Mapping | tuple):
+        written = {name: str(amount) for name, amount in dict(written).items()}
+    pairs = _read_pairs(written)
+    for name, amount in pairs:
+        if not _AMOUNT.fullmatch(amount):
+            raise ConfigError(f"the price of {name}, {amount!r}, is no amount", remedy="Write it like 0.023.")
+    return tuple((name, float(amount)) for name, amount in pairs)
+
+
 def _read_names(written: object) -> tuple[str, ...]:
     names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -308,5 +323,6 @@ _READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.SIZE: _read_size,
     Kind.DURATION: _read_duration,
     Kind.PAIRS: _read_pairs,
+    Kind.PRICES: _read_prices,
     Kind.NAMES: _read_names,
 }

@@ -148,6 +148,18 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "auto"
 
 
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What storage costs, for ``brigade du``: nothing is known but what is written here.
+
+    Attributes:
+        currency: shown behind the amounts.
+        gb_month: pairs of storage class and price of a GB (2**30 bytes) for a month.
+    """
+
+    currency: str = "USD"
+    gb_month: tuple[tuple[str, float], ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in force for one run of the program.
 
@@ -162,3 +174,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineSettings = EngineSettings()
     transfer: TransferOptions = TransferOptions()
     log: LogSettings = LogSettings()
+    prices: PriceSettings = PriceSettings()
