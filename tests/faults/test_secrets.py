@@ -44,7 +44,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "set": (("set", "s3://{bucket}/plain/", "--recursive", "--metadata", "name=value", "--yes"),),
     "unarchive": (("unarchive", "s3://{bucket}/plain/", "--recursive"),),
     "ls": (("ls",), ("ls", "s3://{bucket}/", "--recursive")),
-    "restore": (("restore", "s3://{bucket}/plain/", "--at", "2026-01-01T00:00:00Z"),),
+    "restore": (("restore", "s3://{bucket}/plain/", "--as-of", "2026-01-01T00:00:00Z"),),
     "undelete": (("undelete", "s3://{bucket}/plain/"),),
     "cat": (("cat", "s3://{bucket}/plain/one"),),
     "mb": (("mb", "s3://{bucket}-other"),),
