@@ -5,6 +5,7 @@ Encryption is echoed by the answer to the write itself. Lock, storage class, red
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -54,6 +55,7 @@ def same_kms_key(asked: str, stated: str) -> bool:
     return stated.endswith(f"/{asked}") or asked.endswith(f"/{stated}") if stated else False
 
 
+@functools.lru_cache(maxsize=256)  # asked of every object, and nearly all are written with the same attributes
 def needs_a_look(asked: ObjectAttributes) -> bool:
     """Tell whether a HEAD has to prove that the store took the attributes: those that no answer echoes."""
     return asked is not NO_ATTRIBUTES and any(getattr(asked, name) is not None for name in TOLD_BY_HEAD_ONLY)

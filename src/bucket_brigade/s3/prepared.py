@@ -129,7 +129,7 @@ def quote_query(value: str) -> str:
 
 def copy_source(bucket: str, key: str, version_id: str | None) -> str:
     """Return the header ``x-amz-copy-source`` as botocore writes it (a version id is not quoted there)."""
-    source = quote(f"{bucket}/{key}", safe="-._~/")
+    source = quote_key(f"{bucket}/{key}")
     return source if version_id is None else f"{source}?versionId={version_id}"
 
 

@@ -38,6 +38,37 @@ def _error(root: Element) -> ErrorMessage:
     return ErrorMessage(*fields)
 
 
+_RECEIPT = re.compile(
+    rb"\s*(?:<\?xml [^<>]*\?>\s*)?<(?P<result>Copy(?:Object|Part)Result)(?: xmlns=\"[^\"<>&]*\")?>"
+    rb"(?:<(?P<other>LastModified|ChecksumType)>[^<>&]*</(?P=other)>)*+"
+    rb"<ETag>(?P<etag>(?:[^<>&]|&quot;|&#34;)*+)</ETag>"
+    rb"(?:<(?P<behind>LastModified|ChecksumType)>[^<>&]*</(?P=behind)>)*+"
+    rb"(?:<ChecksumCRC64NVME>(?P<crc>[^<>&]*)</ChecksumCRC64NVME>)?+"
+    rb"(?:<(?P<last>LastModified|ChecksumType)>[^<>&]*</(?P=last)>)*+</(?P=result)>\s*"
+).fullmatch
+
+
+class Receipt(NamedTuple):
+    """What the document of an answer to a copy says; ``crc`` is empty where it says none."""
+
+    result: str
+    etag: str
+    crc: str
+
+
+def usual_receipt(document: bytes | bytearray) -> Receipt | None:
+    """Return what the answer to a copy says where it has the usual shape, None for any other (an ``<Error>`` too)."""
+    match = _RECEIPT(document)
+    if match is None:
+        return None
+    result, etag, crc = match.group("result", "etag", "crc")
+    return Receipt(
+        result.decode(),
+        etag.replace(b"&quot;", b'"').replace(b"&#34;", b'"').decode("latin-1"),
+        (crc or b"").decode("latin-1"),
+    )
+
+
 # --- bodies of requests ------------------------------------------------------------------------------------------------
 
 

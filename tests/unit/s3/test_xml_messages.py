@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, escape, fits_xml, parse_error, rows_of
+from bucket_brigade.s3.xml_messages import (
+    delete_lists,
+    deleted_keys,
+    escape,
+    fits_xml,
+    parse_error,
+    rows_of,
+    usual_receipt,
+)
 from bucket_brigade.s3.xml_tree import MalformedXml, parse_document
 
 DELETED = (
@@ -119,3 +127,34 @@ def test_keys_of_a_clean_result_are_told_and_of_no_other() -> None:
         (b"</DeleteResult>", b""),
     ):
         assert deleted_keys(clean.replace(found, changed)) == frozenset()
+
+
+USUAL_COPY = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    b"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;0f-2&quot;</ETag>"
+    b"<ChecksumType>FULL_OBJECT</ChecksumType><ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME></CopyObjectResult>"
+)
+
+
+def test_the_usual_receipt_is_what_its_tree_says() -> None:
+    root = parse_document(USUAL_COPY)
+    assert usual_receipt(b"  \n" + USUAL_COPY) == (root.tag, root.get("ETag"), root.get("ChecksumCRC64NVME"))
+    assert usual_receipt(bytearray(USUAL_COPY.replace(b"&quot;", b'"'))) == (
+        "CopyObjectResult",
+        '"0f-2"',
+        "AAAAAAAAAAA=",
+    )
+
+
+def test_a_receipt_of_another_shape_is_left_to_the_parser() -> None:
+    for end in range(len(USUAL_COPY)):
+        assert usual_receipt(USUAL_COPY[:end]) is None
+    for found, other in (
+        (b"&quot;0f", b"&amp;0f"),
+        (b"<ETag>", b"<!-- --><ETag>"),
+        (b"<ETag>", b"<Error>x</Error><ETag>"),
+        (b"<ETag>", b"<ETag>other</ETag><ETag>"),
+        (b"</CopyObjectResult>", b"</CopyObjectResult><More/>"),
+        (b"CopyObjectResult", b"Error"),
+    ):
+        assert usual_receipt(USUAL_COPY.replace(found, other)) is None
