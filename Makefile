@@ -13,7 +13,7 @@ export UV_PYTHON := $(shell command -v $(PYTHON))
 export UV_PROJECT_ENVIRONMENT := .venv
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint format check coverage slow bench bench-smoke lock clean
+.PHONY: demo test lint format check coverage slow bench bench-smoke audit sbom lock clean
 
 demo: .venv/.demo
 	$(RUN)/brigade demo
@@ -46,13 +46,20 @@ bench-smoke: .venv/.demo .bench/.ready
 	.bench/bin/python benchmarks/check_null_s3.py
 	.bench/bin/python benchmarks/run.py --scale smoke --rounds 1 --peers brigade,s5cmd,rclone,obstore,crt $(BENCH_ARGS)
 
+# Known vulnerabilities of everything that users install (asks PyPI), and the list of it as CycloneDX. Fails where nobody answers.
+audit: build/requirements.txt .audit/.ready
+	.audit/bin/python .ci/audit/check.py build/requirements.txt build/audit.json
+
+sbom: build/sbom.cdx.json
+
 lock: $(UV)
 	$(UV) lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file benchmarks/requirements.txt benchmarks/requirements.in
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file tests/servers/requirements.lock tests/servers/requirements.in
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --output-file .ci/audit/requirements.lock .ci/audit/requirements.in
 
 clean:
-	rm -rf .venv .venv-servers .bench $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-servers .bench .audit $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS) uv==$(UV_VERSION)
@@ -75,4 +82,18 @@ $(UV):
 
 .venv/.dev: uv.lock pyproject.toml | $(UV)
 	$(UV) sync --quiet --frozen --inexact --extra demo
+	@touch $@
+
+build/requirements.txt: uv.lock pyproject.toml | $(UV)
+	@mkdir -p build
+	$(UV) export --quiet --frozen --no-default-groups --all-extras --no-emit-project --output-file $@
+
+build/sbom.cdx.json: uv.lock pyproject.toml | $(UV)
+	@mkdir -p build
+	$(UV) export --quiet --frozen --no-default-groups --format cyclonedx1.5 --output-file $@
+	@echo "wrote $@"
+
+.audit/.ready: .ci/audit/requirements.lock | $(UV)
+	$(UV) venv --quiet --clear .audit
+	$(UV) pip install --quiet --python .audit --require-hashes -r .ci/audit/requirements.lock
 	@touch $@
