@@ -10,18 +10,31 @@ from bucket_brigade.engine.observer import Emit, EventObserver
 from bucket_brigade.engine.queue import BatchQueue
 from bucket_brigade.engine.worker import Worker
 from bucket_brigade.local.blocking import BlockingCalls
+from bucket_brigade.local.descriptors import transfers_at_once
 from bucket_brigade.model.events import Governed
+from bucket_brigade.model.job import Operation
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
 from bucket_brigade.operations.port import BucketSide, Context
 from bucket_brigade.s3.governor import Decision, OnDecision
 from bucket_brigade.s3.job_limits import JobLimits, limits_of
+from bucket_brigade.s3.profile import EndpointProfile, read_profile
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.settings.values import EndpointSettings
 
 OpenStore = Callable[[EndpointSettings], Awaitable[RetryingStore]]
 """Gives the store of an endpoint: a new one, or one that is open already. Whoever gives it closes it."""
+
+
+def conditions_enforced(profile: EndpointProfile, operation: Operation) -> bool | None:
+    """Return whether an endpoint honours the conditions of the writes of this operation; None where nobody knows."""
+    if operation is not Operation.COPY:
+        return profile.conditional_writes
+    tried = (profile.copy_if_absent, profile.complete_if_absent)
+    if False in tried:
+        return False
+    return None if None in tried else True
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +52,8 @@ async def open_worker(
         store = stores[0] if stores and endpoint == setup.source else await open_store(endpoint)
         if store not in stores:
             stores.append(store)
-        sides.append(BucketSide(store, location.endpoint, location.bucket))
+        enforces = conditions_enforced(read_profile(setup.state_dir, endpoint), job.operation)
+        sides.append(BucketSide(store, location.endpoint, location.bucket, enforces))
     context = Context(
         job=job,
         budget=ByteBudget(setup.engine.memory_bytes),
@@ -52,7 +66,8 @@ async def open_worker(
 
     def concurrency() -> int:
         # A transfer between two endpoints is at one of them at a time.
-        return limits.limits.concurrency or sum(store.governor.limit for store in stores)
+        wanted = limits.limits.concurrency or sum(store.governor.limit for store in stores)
+        return min(wanted, transfers_at_once())  # whatever is asked for while it runs: files need descriptors too
 
     with contextlib.ExitStack() as stack:
         worker = Worker(
