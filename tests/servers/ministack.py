@@ -49,7 +49,7 @@ def start_ministack(tls: bool = False) -> Iterator[RunningServer]:
 
         with serving(command, folder=folder, environment=lambda port: _environment(port, folder, tls=tls)) as port:
             url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-            user = _create_user(url, certificates)
+            user = create_user(url, certificates)
             yield RunningServer(
                 name="ministack-tls" if tls else "ministack",
                 endpoint=EndpointSettings(
@@ -82,33 +82,47 @@ def _environment(port: int, folder: str, *, tls: bool) -> Mapping[str, str]:
     }
 
 
-class _User(NamedTuple):
+class User(NamedTuple):
     access_key_id: str
     secret_access_key: str
 
 
-def _create_user(url: str, certificates: Certificates | None) -> _User:
+def create_user(
+    url: str, certificates: Certificates | None = None, *, name: str = _USER, policy: Mapping[str, object] = _EVERYTHING
+) -> User:
     """Create a user with a key: the signatures of the root key are not checked, those of users are."""
+    put_policy(url, name, policy, certificates, create=True)
+    key = _iam(url, certificates, "CreateAccessKey", name)
+    return User(*(_text(key, tag) for tag in ("AccessKeyId", "SecretAccessKey")))
+
+
+def put_policy(
+    url: str,
+    name: str,
+    policy: Mapping[str, object],
+    certificates: Certificates | None = None,
+    *,
+    create: bool = False,
+) -> None:
+    """Replace the one policy of a user; ``create`` makes the user first."""
+    if create:
+        _iam(url, certificates, "CreateUser", name)
+    _iam(url, certificates, "PutUserPolicy", name, PolicyName="policy", PolicyDocument=json.dumps(policy))
+
+
+def _iam(url: str, certificates: Certificates | None, action: str, user: str, **parameters: str) -> ET.Element:
     context = ssl.create_default_context(cafile=certificates.ca) if certificates else None
 
-    def iam(action: str, **parameters: str) -> ET.Element:
-        form = {"Action": action, "Version": "2010-05-08", "UserName": _USER, **parameters}
-        scope = f"{_ROOT_KEY}/20250101/us-east-1/iam/aws4_request"
-        request = urllib.request.Request(
-            url + "/",
-            data=urllib.parse.urlencode(form).encode(),
-            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=unchecked"},
-        )
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
-        with opener.open(request, timeout=30) as answer:
-            return ET.fromstring(answer.read())
-
-    iam("CreateUser")
-    iam("PutUserPolicy", PolicyName="everything", PolicyDocument=json.dumps(_EVERYTHING))
-    key = iam("CreateAccessKey")
-    return _User(*(_text(key, tag) for tag in ("AccessKeyId", "SecretAccessKey")))
+    form = {"Action": action, "Version": "2010-05-08", "UserName": user, **parameters}
+    scope = f"{_ROOT_KEY}/20250101/us-east-1/iam/aws4_request"
+    request = urllib.request.Request(
+        url + "/",
+        data=urllib.parse.urlencode(form).encode(),
+        headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=unchecked"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    with opener.open(request, timeout=30) as answer:
+        return ET.fromstring(answer.read())
 
 
 def _text(tree: ET.Element, tag: str) -> str:

@@ -90,4 +90,4 @@ def _finding_lines(finding: Finding, width: int) -> list[str]:
 
 
 def _wrapped(text: str, room: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(redact_text(printable(text)), room, subsequent_indent=indent) or [""]
+    return textwrap.wrap(redact_text(printable(text)), room, subsequent_indent=indent, break_on_hyphens=False) or [""]

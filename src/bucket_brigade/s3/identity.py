@@ -19,7 +19,7 @@ from bucket_brigade.errors import PermanentError, TransferError
 from bucket_brigade.s3.bucket_values import NOTHING_BLOCKED, Identity, PublicAccessBlock
 from bucket_brigade.s3.buckets import public_access_block_of
 from bucket_brigade.s3.calls import FOREIGN_ERRORS
-from bucket_brigade.s3.errors import error_from_exception
+from bucket_brigade.s3.errors import credentials_error, error_from_exception
 from bucket_brigade.s3.reading import nanoseconds
 from bucket_brigade.s3.session import make_session, require_credentials
 from bucket_brigade.settings.values import EndpointSettings
@@ -63,7 +63,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 async def find_credentials(endpoint: EndpointSettings) -> Credentials:
     """Return which credentials the endpoint's settings lead to. Raises ConfigError where there are none."""
-    session = make_session(endpoint)
+    session = _session_of(endpoint)
     await require_credentials(session)
     found = await session.get_credentials()
     frozen = await found.get_frozen_credentials()
@@ -131,12 +131,21 @@ async def _open_service(name: str, endpoint: EndpointSettings, url: str | None) 
         retries={"total_max_attempts": 1, "mode": "legacy"},
         ignore_configured_endpoint_urls=True,
     )
-    session = make_session(endpoint)
+    session = _session_of(endpoint)
     try:
         async with session.client(name, endpoint_url=url, verify=endpoint.ca_bundle, config=config) as client:
             yield client
     except FOREIGN_ERRORS as exc:
         raise error_from_exception(exc, operation=name, location=endpoint.name) from exc
+
+
+def _session_of(endpoint: EndpointSettings) -> Any:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return make_session(endpoint)
+    except BotoCoreError as exc:
+        raise credentials_error(exc) from exc
 
 
 async def _call(request: Any, operation: str) -> dict[str, Any]:

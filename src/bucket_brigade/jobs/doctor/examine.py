@@ -93,7 +93,8 @@ class Examiner:
         except _Over:
             pass
         except BrigadeError as error:
-            self._findings.append(finding_of(error, "endpoint", self._place))
+            if str(error) not in {one.found for one in self._findings}:  # a profile that does not exist is met twice
+                self._findings.append(finding_of(error, "endpoint", self._place))
         return Examination(
             location=str(self._location),
             endpoint_url=self._place.url,
@@ -184,7 +185,9 @@ class Examiner:
             await store.list_objects(self._location.bucket, prefix=self._location.key, page_size=1)
         except TransferError as refused:
             if ends_it(refused) or not isinstance(refused, AccessDenied):
-                self._findings.append(finding_of(refused, "list", self._place))
+                cause = finding_of(refused, "list", self._place)
+                # What was seen already (a clock that is off) is replaced by the endpoint's own words.
+                self._findings = [*(one for one in self._findings if one.subject != cause.subject), cause]
                 raise _Over from refused
             error = refused
         if self._read_only or error is not None:

@@ -9,7 +9,7 @@ import msgspec
 from bucket_brigade.errors import AccessDenied, NotSupported, TransferError, TransientError
 from bucket_brigade.jobs.doctor.explain import Place, finding_of, policy_statement
 from bucket_brigade.jobs.doctor.findings import Finding, Level
-from bucket_brigade.jobs.doctor.probing import Probed
+from bucket_brigade.jobs.doctor.probing import LEFT_UPLOAD, Probed
 from bucket_brigade.s3.profile import EndpointProfile
 
 _ACLS_DISABLED = "AccessControlListNotSupported"
@@ -181,7 +181,8 @@ def leftover_finding(probed: Probed, place: Place) -> list[Finding]:
     if not probed.left:
         return []
     names = ", ".join(f"{name} ({code})" for name, code in sorted(probed.left.items())[:5])
-    key = probed.base
+    uploads = any(name.startswith(LEFT_UPLOAD) for name in probed.left)
+    listing = "list-multipart-uploads" if uploads else "list-object-versions"
     return [
         Finding(
             subject="probe",
@@ -190,6 +191,6 @@ def leftover_finding(probed: Probed, place: Place) -> list[Finding]:
             code="ProbeLeft",
             meaning="They are small, of no use to anybody, and billed.",
             remedy="Delete them with credentials that may.",
-            command=f"aws s3api list-object-versions --bucket {place.bucket} --prefix {key}",
+            command=f"aws s3api {listing} --bucket {place.bucket} --prefix {probed.base}",
         )
     ]

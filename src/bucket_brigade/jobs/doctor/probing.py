@@ -30,6 +30,9 @@ from bucket_brigade.s3.store import UNCONDITIONAL, UNPINNED, Condition, DeleteKe
 T = TypeVar("T")
 
 CLEAN_UP_S = 30.0
+LEFT_UPLOAD = "the upload"
+"""How the name of an upload begins, in ``Probed.left``."""
+
 _BODY = b"A probe of `brigade doctor`. It is deleted again at once; if you find it, delete it.\n"
 _WRONG_ETAG = f'"{"0" * 32}"'
 _NAMES = ("-", "A", "Z", "a", "b", "z", "é")
@@ -186,6 +189,7 @@ class Prober:
         self._found["multipart"] = None if isinstance(error, TransientError) else whole is not None
         if whole is None:
             return
+        await self._allows("multipart", self._give_up(key))
         condition = Condition(if_absent=True)
         self._found["complete_if_absent"] = await self._refuses(
             self._upload(key, self._send_part, condition), PreconditionFailed
@@ -210,6 +214,12 @@ class Prober:
         written = await self._writing(key, completing)
         del self._uploads[upload_id]
         return written
+
+    async def _give_up(self, key: str) -> None:
+        upload_id = await self._store.create_multipart_upload(self._bucket, key, checksum=False)
+        self._uploads[upload_id] = key
+        await self._store.abort_multipart_upload(self._bucket, key, upload_id)
+        del self._uploads[upload_id]
 
     async def _send_part(self, key: str, upload_id: str) -> Written:
         return await self._store.upload_part(self._bucket, key, upload_id, 1, _BODY)
@@ -239,8 +249,9 @@ class Prober:
         try:
             await self._store.put_object_tags(bucket, key, tags)
             self._found["tags"] = await self._store.get_object_tags(bucket, key) == tags
-            self._found["tag_count"] = (await self._store.head_object(bucket, key)).tag_count == len(tags)
             self._allowed["tag"] = None
+            head = await self._known(self._store.head_object(bucket, key))
+            self._found["tag_count"] = None if head is None else head.tag_count == len(tags)
         except TransferError as error:
             self._allowed["tag"] = error
             if isinstance(error, NotSupported) or error.code == "MethodNotAllowed":
@@ -322,7 +333,7 @@ class Prober:
     async def _clean_up(self) -> None:
         for upload_id, key in self._uploads.items():
             await self._take_away(
-                f"the upload {upload_id} of {key}",
+                f"{LEFT_UPLOAD} {upload_id} of {key}",
                 self._store.abort_multipart_upload(self._bucket, key, upload_id),
             )
         if any(version not in (None, "null") for versions in self._written.values() for version in versions):
