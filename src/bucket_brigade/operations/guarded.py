@@ -1,6 +1,7 @@
 """What a write may replace: ``--no-clobber`` and ``--if-unchanged``, around any stage that writes.
 
-The target is looked at first, and the write is made conditional on what was found, so that a store which enforces conditions
+The target is looked at first (unless the store is known to enforce conditions and the object is small), and the write is made
+conditional on what was found, so that a store which enforces conditions
 decides at the instant of the write. Where it refuses or ignores them, looking first is all there is; the log says which.
 """
 
@@ -25,6 +26,8 @@ from bucket_brigade.operations.port import BatchView, BucketSide, Stage
 from bucket_brigade.s3.store import UNCONDITIONAL, Condition, ObjectHead, Store
 
 SECOND_NS = 1_000_000_000
+LOOK_FROM_BYTES = 1024 * 1024
+"""From this size on a look costs less than a body that is refused."""
 
 IsSame = Callable[[Transfer, ObjectHead], Awaitable[bool]]
 """Says whether the object at the target certainly has the content of the transfer's source."""
@@ -45,7 +48,7 @@ class ConditionalTarget:
         self._sends = enforced is not False
         self._conditions: dict[str, Condition] = {}
         certainty = {True: "the store enforces them", False: "the store ignores them", None: "nobody knows yet"}
-        _log.info("writes are conditional", conditions=certainty[enforced], looks_beforehand=True)
+        _log.info("writes are conditional", conditions=certainty[enforced])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -110,7 +113,7 @@ class GuardedStage:
     async def _write(self, batch: BatchView, index: int) -> Outcome:
         transfer = batch.transfers[index]
         try:
-            head = await self._look(transfer.target)
+            head = None if self._can_go_ahead(transfer) else await self._look(transfer.target)
             if head is not None and (verdict := await self._verdict(batch, transfer, head)) is not None:
                 return verdict
         except TransferError as error:
@@ -119,8 +122,13 @@ class GuardedStage:
         with self._store.expecting(transfer.target, condition):
             [outcome] = await self._stage.execute(batch, [index])
         if isinstance(outcome, Failed) and outcome.code in _FALSE_CONDITION:
-            return await self._refused(outcome, transfer, head)
+            return await self._refused(outcome, batch, transfer, head)
         return outcome
+
+    def _can_go_ahead(self, transfer: Transfer) -> bool:
+        """Say whether the store's own refusal is enough, and costs less than a look."""
+        certain = self._target.enforces_conditions is True and not self._may_replace
+        return certain and 0 <= transfer.size < LOOK_FROM_BYTES
 
     async def _look(self, key: str) -> ObjectHead | None:
         try:
@@ -138,10 +146,14 @@ class GuardedStage:
             return Done(head.size)
         return target_changed(transfer) if self._may_replace else exists(transfer)
 
-    async def _refused(self, outcome: Failed, transfer: Transfer, expected: ObjectHead | None) -> Outcome:
+    async def _refused(
+        self, outcome: Failed, batch: BatchView, transfer: Transfer, expected: ObjectHead | None
+    ) -> Outcome:
         """A copy has two conditions: that its target is what was seen, and its source what was planned."""
         try:
             found = await self._look(transfer.target)
+            if found is not None and (verdict := await self._verdict(batch, transfer, found)) is not None:
+                return verdict
         except TransferError as error:
             return outcome_of(error)
         if (found and found.etag) == (expected and expected.etag):

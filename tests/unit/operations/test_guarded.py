@@ -92,6 +92,19 @@ async def test_what_appears_after_the_look_is_not_replaced(
     assert world.uploads() == []
 
 
+async def test_a_store_that_enforces_conditions_is_not_looked_at_before() -> None:
+    world = World()
+    absent, present = [await listed(world.store, key, b"new") for key in ("absent", "present")]
+    await world.store.put_object(TARGET, "present", b"old")
+    stage = stage_of(world, Operation.RELAY, Overwrite.NEVER, enforced=True)
+    world.store.requests.clear()
+    assert await execute_one(stage, absent) == Done(3)
+    assert "head_object" not in world.store.requests
+    assert skipped(await execute_one(stage, present)) == "Exists"
+    assert await execute_one(stage, absent, begun_before=True) == Done(3)
+    assert world.content("present") == b"old"
+
+
 async def test_what_was_there_at_submission_is_replaced_and_what_came_later_is_not() -> None:
     world = World()
     transfer = await listed(world.store, "f", b"new")
