@@ -45,7 +45,7 @@ async def test_many_folders_files_and_parts_move_under_256_descriptors(
     ended = few("cp", f"{tmp_path}/source/", f"other://{bucket}/", *PARTS)
     assert "37 transfers at a time instead of 200" in ended.err
     assert await read_all(other, bucket) == objects
-    few("cp", f"other://{bucket}/", f"{tmp_path}/back/", *PARTS)
+    few("cp", f"other://{bucket}/", f"{tmp_path}/back/", *PARTS, "--concurrency", "auto")
     assert read_tree(tmp_path / "back") == objects
     few("mv", f"other://{bucket}/", f"other://{bucket}-2/", code=2)  # there is no such bucket: nothing was changed
     few("rm", "--recursive", "--yes", f"other://{bucket}/")
