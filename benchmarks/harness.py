@@ -63,7 +63,7 @@ class Bench:
         self._memory = memory
         self._disk = disk
         self._sources: dict[Amount, Path] = {}
-        self._env = _environment(server, disk)
+        self._env = environment(server, disk)
 
     def measure(
         self, peer: Peer, row: Row, amount: Amount, *, round_number: int, in_flight: int, scaling: bool = False
@@ -191,7 +191,7 @@ def _failure(returncode: int, output: Path) -> str | None:
     return f"exit {returncode}: {reason[:300]}"
 
 
-def _environment(server: NullS3, disk: Path) -> dict[str, str]:
+def environment(server: NullS3, disk: Path) -> dict[str, str]:
     """Return what every program gets: the same credentials, no configuration of this user, no metadata service."""
     home = disk / "home"
     home.mkdir()
