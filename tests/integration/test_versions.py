@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import json
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.listing import iterate_versions
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.s3.store import ListedVersion, Pin, Store
+from bucket_brigade.settings.values import Settings
 from tests.integration.buckets import bucket_name, read_all, store_of
-from tests.integration.program import Program
+from tests.integration.program import Ended, Program
 from tests.samples import patterned_bytes, read_tree
 from tests.servers import RunningServer, start_ministack
 
@@ -263,6 +269,73 @@ async def test_a_prefix_is_read_and_brought_back_as_it_was(brigade: Program, ver
 
 
 def _iso(seconds: int) -> str:
-    import datetime as dt
-
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+async def test_versions_are_listed_and_measured(brigade: Program, versioned: str, mini: Store) -> None:
+    for key, body in (("p/a", b"1"), ("p/a", b"22"), ("p/d/b", b"333"), ("p/d/c", b"4444")):
+        await mini.put_object(versioned, key, body)
+    await mini.delete_object(versioned, "p/d/b")
+    here = f"mini://{versioned}/p/"
+
+    rows = _lines(brigade("ls", here, "--versions", "--recursive", "--json"))
+    listed = await versions_in(mini, versioned)
+    assert [(row["key"], row["version_id"], row["is_latest"], row["size"]) for row in rows] == [
+        (one.key, one.version_id, one.is_latest, None if one.is_delete_marker else one.size) for one in listed
+    ]
+    assert [row["is_delete_marker"] for row in rows] == [False, False, True, False, False]
+    assert [row.get("prefix") or row["key"] for row in _lines(brigade("ls", here, "--versions", "--json"))] == [
+        "a",
+        "a",
+        "d/",
+    ]
+    text = brigade("ls", here + "d/", "--versions").out.decode().splitlines()
+    assert [line.split()[2] for line in text] == ["marker", "3", "4"]
+    assert "--as-of" in brigade("ls", here, "--versions", "--as-of", "1d", code=USAGE).err
+
+    then = listed[3].modified_ns  # p/d/b, before it was deleted
+    instant = f"{_iso(then // 10**9)}.{then // 10**6 % 1000:03}Z"
+    assert [row["key"] for row in _lines(brigade("ls", here, "--as-of", instant, "--recursive", "--json"))] == [
+        "p/a",
+        "p/d/b",
+    ]
+
+    with brigade.config.open("a") as config:
+        config.write('[prices]\ncurrency = "EUR"\ngb_month = { STANDARD = 1073741824 }\n')  # so that a byte costs one
+    *folders, total = _lines(brigade("du", here, "--versions", "--depth", "1", "--json"))
+    assert [(one["location"], one["bytes"]) for one in folders] == [(here + "d/", 7)]
+    assert (total["objects"], total["bytes"], total["delete_markers"]) == (4, 10, 1)
+    assert total["current"] == {"STANDARD": {"objects": 2, "bytes": 6}}
+    assert total["noncurrent"] == {"STANDARD": {"objects": 2, "bytes": 4}}
+    assert total["cost_per_month"] == {"amount": 10.0, "currency": "EUR", "unpriced": []}
+    assert _lines(brigade("du", here, "--as-of", instant, "--json"))[0]["bytes"] == 5
+    out = brigade("du", here, "--versions", "--bytes").out.decode()
+    assert out.splitlines()[0].split() == ["10", "4", here]
+    assert "10.00 EUR" in out
+    assert "1  delete markers" in out
+
+
+async def test_the_facade_knows_versions(ministack: RunningServer, versioned: str, mini: Store, tmp_path: Path) -> None:
+    for body in (b"1", b"22"):
+        await mini.put_object(versioned, "p/k", body)
+    here = f"ministack://{versioned}/p/"
+    settings = Settings(endpoints={"ministack": ministack.endpoint}, state_dir=str(tmp_path))
+    async with Brigade(settings) as brigade:
+        await (await brigade.delete(here)).wait()
+        assert [one.is_delete_marker async for one in brigade.versions(here)] == [True, False, False]
+        assert (await brigade.du(here, versions=True)).total.bytes == 3
+        assert (await brigade.du(here)).total.objects == 0
+        assert (await (await brigade.undelete(here)).wait()).counters.done == 1
+        assert [one.size async for one in brigade.versions(here, as_of="0s")] == [2]
+        await (await brigade.copy(here, f"ministack://{versioned}/q/", all_versions=True)).wait()
+        assert [one.size async for one in brigade.versions(f"ministack://{versioned}/q/")] == [2, 1]
+        await (await brigade.delete(here, noncurrent=True)).wait()
+        assert [one.size async for one in brigade.versions(here)] == [2]
+        oldest = [one async for one in brigade.versions(f"ministack://{versioned}/q/")][-1].modified_ns
+        instant = f"{_iso(oldest // 10**9)}.{oldest // 10**6 % 1000:03}Z"
+        await (await brigade.restore(f"ministack://{versioned}/q/", as_of=instant)).wait()
+    assert (await read_all(mini, versioned, "q/")) == {"k": b"1"}
+
+
+def _lines(ended: Ended) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ended.out.splitlines()]

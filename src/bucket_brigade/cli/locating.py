@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bucket_brigade.cli.attributes import endpoint_overrides
 from bucket_brigade.errors import AccessDenied, ConfigError, NotFound
 from bucket_brigade.jobs.brigade import Brigade
+from bucket_brigade.model.job import Rule
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.store import Store
 from bucket_brigade.settings.locations import parse_location
@@ -65,3 +66,14 @@ def explaining(location: S3Location) -> Iterator[None]:
         yield
     except (NotFound, AccessDenied) as error:
         raise explained(error, location.endpoint, location.bucket, location.key) from error
+
+
+def matcher(where: S3Location) -> Callable[[str], bool]:
+    """Return what says whether a key matches the location's pattern."""
+    if not where.pattern:
+        return lambda _key: True
+    from bucket_brigade.planning.filters import compile_rules
+
+    root = len(where.key)
+    accepts = compile_rules((Rule(False, "*"), Rule(True, where.pattern)))
+    return lambda key: accepts(key[root:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -12,14 +12,15 @@ import msgspec
 
 from bucket_brigade.cli.catalogs import local_catalog
 from bucket_brigade.cli.invocation import load, with_brigade
-from bucket_brigade.cli.locating import explaining, open_store, parse_s3
+from bucket_brigade.cli.locating import explaining, matcher, open_store, parse_s3
 from bucket_brigade.cli.ls_lines import Listing, Row
+from bucket_brigade.cli.ls_versions import check_version_flags, show_versions
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.starting import import_aiohttp
+from bucket_brigade.cli.versions import as_of_option
 from bucket_brigade.errors import ConfigError, PermanentError
 from bucket_brigade.jobs.brigade import Brigade
-from bucket_brigade.model.job import Rule
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.listing import Listing as CheckedListing
 from bucket_brigade.s3.shards import AUTO_SHARDS, iterate_in_order
@@ -37,6 +38,10 @@ _HEADS_AT_ONCE = 16
 @click.option("--page-size", type=click.IntRange(1, 1000), default=1000, help="Keys asked for at a time.")
 @click.option("--catalog", metavar="FILE|URL", help="Show the names in this catalog instead of stored keys.")
 @click.option("--logical", is_flag=True, help="Show the names behind the hashed layout's stored keys.")
+@click.option(
+    "--versions", is_flag=True, help="All versions and delete markers, with their ids, the newest of a key first."
+)
+@as_of_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @endpoint_options
 @lane_option
@@ -50,6 +55,7 @@ def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
     flags["shards"] = (settings.engine.list_shards or AUTO_SHARDS) if "list_shards" in gathered(ctx) else 1
     if flags["catalog"] and flags["logical"]:
         raise ConfigError("--catalog and --logical answer the same question", remedy="Give one of the two.")
+    check_version_flags(flags)
 
     async def show(brigade: Brigade) -> None:
         with Lines() as lines:
@@ -74,6 +80,9 @@ async def _show(
     with explaining(where):
         if not where.bucket:
             listing.buckets(await with_regions(store, await store.list_buckets()))
+            return
+        if flags["versions"] or flags["as_of"]:
+            await show_versions(store, where, listing, recursive=flags["recursive"], as_of=flags["as_of"])
             return
         show = _show_logical if flags["logical"] else _show_stored
         await show(
@@ -121,7 +130,7 @@ async def _show_stored(
     # The names of one level are shown without the folder they are in, those of a whole tree in full; as in aws.
     whole_tree = recursive or bool(where.pattern)
     cut = 0 if whole_tree else where.key.rfind("/") + 1
-    matches = _matcher(where)
+    matches = matcher(where)
     if whole_tree:
         pages = iterate_in_order(store, where.bucket, prefix=where.key, page_size=page_size, shards=shards)
     else:
@@ -168,7 +177,7 @@ async def _show_catalog(
             message = f"the catalog is of the bucket {header.bucket}, not of {where.bucket}"
             raise ConfigError(message, remedy=f"Write s3://{header.bucket}/ or leave the location out.")
         prefix = where.key if where else ""
-        matches = _matcher(where) if where else None
+        matches = matcher(where) if where else None
         recursive = bool(flags["recursive"] or (where and where.pattern))
         levels = _Levels("" if recursive else prefix[: prefix.rfind("/") + 1], recursive=recursive)
         rows = (
@@ -198,13 +207,3 @@ class _Levels:
                 self.folders.add(folder + slash)
             else:
                 yield row._replace(name=name)
-
-
-def _matcher(where: S3Location) -> Callable[[str], bool]:
-    if not where.pattern:
-        return lambda _key: True
-    from bucket_brigade.planning.filters import compile_rules
-
-    root = len(where.key)
-    accepts = compile_rules((Rule(False, "*"), Rule(True, where.pattern)))
-    return lambda key: accepts(key[root:])

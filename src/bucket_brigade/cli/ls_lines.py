@@ -12,7 +12,7 @@ import msgspec
 
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.text import printable
-from bucket_brigade.s3.store import BucketEntry
+from bucket_brigade.s3.store import BucketEntry, ListedVersion
 from bucket_brigade.settings.units import format_size, format_time
 
 ROWS_AT_ONCE = 1000
@@ -86,6 +86,18 @@ class Listing:
             for row in rows
         ]
 
+    def version(self, name: str, one: ListedVersion) -> None:
+        """Write one version or delete marker."""
+        self.totals.objects += 1
+        self.totals.bytes += one.size
+        if self._as_json:
+            self._lines.write_json(_version_document(name, one))
+            return
+        size = "marker" if one.is_delete_marker else self._size(one.size)
+        latest = "latest" if one.is_latest else ""
+        when = _shown_time(one.modified_ns // 1_000_000_000)
+        self._lines.write(f"{when} {size:>10} {latest:<6} {printable(one.version_id)} {printable(name)}")
+
     def summary(self) -> None:
         """Write the totals."""
         if self._as_json:
@@ -105,6 +117,19 @@ def _document(row: Row) -> dict[str, str | int | None]:
         "storage_class": row.storage_class or None,
     }
     return document | {"stored": row.key} if row.key else document
+
+
+def _version_document(name: str, one: ListedVersion) -> dict[str, str | int | bool | None]:
+    return {
+        "key": name,
+        "version_id": one.version_id,
+        "is_latest": one.is_latest,
+        "is_delete_marker": one.is_delete_marker,
+        "size": None if one.is_delete_marker else one.size,
+        "modified": format_time(one.modified_ns) if one.modified_ns else None,
+        "etag": one.etag or None,
+        "storage_class": one.storage_class or None,
+    }
 
 
 @functools.lru_cache(maxsize=4096)

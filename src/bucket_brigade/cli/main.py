@@ -29,6 +29,7 @@ VERBS = {
     "undelete": Verb("versions:undelete", "Remove delete markers: the objects are there again."),
     "restore": Verb("versions:restore", "Bring a prefix back to what it was at a time."),
     "ls": Verb("ls:ls", "List buckets or objects."),
+    "du": Verb("du:du", "Tell how much there is, versions and cost included."),
     "cat": Verb("cat:cat", "Write one object, or a range of it, to standard output."),
     "mb": Verb("buckets:mb", "Create a bucket."),
     "rb": Verb("buckets:rb", "Remove a bucket."),

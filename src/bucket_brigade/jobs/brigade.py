@@ -13,7 +13,6 @@ from typing import Any, Self
 from bucket_brigade.engine.messages import WorkerSetup
 from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.errors import ConfigError, WrongRegion
-from bucket_brigade.jobs.bucket_calls import BucketCalls
 from bucket_brigade.jobs.build import build_job
 from bucket_brigade.jobs.catalogs import deliver_catalog, fetch_catalog, write_catalog
 from bucket_brigade.jobs.descriptors import fit_to_descriptors
@@ -34,6 +33,7 @@ from bucket_brigade.jobs.run import JobRun, Report
 from bucket_brigade.jobs.runners import refuse_if_over, remove_temporaries, stop_runner
 from bucket_brigade.jobs.sides import endpoint_of, job_endpoints
 from bucket_brigade.jobs.uploads import abort_open_uploads
+from bucket_brigade.jobs.version_calls import VersionCalls
 from bucket_brigade.jobs.versioning import check_versioning
 from bucket_brigade.journal.port import JobStatus, Journal
 from bucket_brigade.journal.sqlite import create_journal, open_journal
@@ -58,7 +58,7 @@ __all__ = ["Brigade", "JobRequest", "JobRun", "Report"]
 _ENDED = frozenset({JobState.DONE, JobState.CANCELLED})
 
 
-class Brigade(BucketCalls):
+class Brigade(VersionCalls):
     """Runs durable jobs, and opens stores.
 
     ::

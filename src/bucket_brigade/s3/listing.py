@@ -171,6 +171,22 @@ async def iterate_version_pages(
             yield page
 
 
+async def iterate_as_of(
+    store: Store, bucket: str, *, prefix: str = "", as_of_ns: int
+) -> AsyncGenerator[list[ListedVersion]]:
+    """Yield, page by page, the version of each key that was current at an instant (nanoseconds since the epoch), if one was."""
+    decided: str | None = None
+    async with contextlib.aclosing(iterate_version_pages(store, bucket, prefix=prefix)) as pages:
+        async for page in pages:
+            then: list[ListedVersion] = []
+            for one in page.versions:
+                if one.key != decided and one.modified_ns <= as_of_ns:
+                    decided = one.key
+                    if not one.is_delete_marker:
+                        then.append(one)
+            yield then
+
+
 async def iterate_uploads(store: Store, bucket: str, *, prefix: str = "") -> AsyncGenerator[list[OpenUpload]]:
     """Yield the multipart uploads in progress below ``prefix``, page by page."""
     pages = _prefetched(
