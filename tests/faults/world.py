@@ -51,7 +51,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        """The settings of a run. ``away`` is the same server under another name, so that a copy to it is a relay."""
+        """The settings of a run. ``away`` is the same server for somebody else, so that a copy to it is a relay."""
         engine = msgspec.structs.replace(self.engine, lane="on" if self.way == "lane" else "off")
         names = {name: self.s3.endpoint(name, **self.endpoint) for name in ("hostile", "away")}
         return Settings(

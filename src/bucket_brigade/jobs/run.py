@@ -141,10 +141,10 @@ class JobRun:
             await self._interrupted(error)
             raise
         finally:
-            if self._stopping is not None:  # asked to stop when all work was over: nobody waits for its grace time
-                self._stopping.cancel()
             self._events.end()
             await self._journal.close()
+            if self._stopping is not None:  # asked to stop when all work was over: nobody waits for its grace time
+                self._stopping.cancel()
 
     async def _run_to_its_end(self) -> Report:
         job = self.job

@@ -89,10 +89,12 @@ class MultipartUploads:
 
         try:
             upload_id = await (create(target.attributes) if target.concede is None else target.concede(create))
-        except PermanentError:
-            await self._ledger.end_upload(row)
+        except PermanentError as error:
+            if error.attempts == 1:
+                await self._ledger.end_upload(row)
             raise
-        # After any other error the store may have created it: the row stays, and whoever reads it looks for the upload.
+        # After any other error, and after earlier attempts, the store may have created it: the row stays, and whoever reads it
+        # looks for the upload.
         await self._ledger.name_upload(row, upload_id)
         return row, upload_id, {}
 

@@ -133,12 +133,12 @@ class LaneCalls:
         )
 
     def _refuses_checksums(self, error: TransferError) -> bool:
-        """Tell whether the client should find out if the endpoint takes the request without checksums."""
+        """Tell whether the client should send a request that had checksums: it finds out if the endpoint takes it without.
+
+        It may have found that out since this one was sent.
+        """
         return (
-            isinstance(error, PermanentError)
-            and self._client.sends_checksums
-            and self._client.endpoint.checksum == "auto"
-            and refuses_checksums(error)
+            isinstance(error, PermanentError) and self._client.endpoint.checksum == "auto" and refuses_checksums(error)
         )
 
     def _demand_echo(

@@ -196,7 +196,7 @@ class MultipartLane(LaneCalls):
         answer = await self._send(prepared, "CompleteMultipartUpload", bucket, key, fields, body, replay=False)
         if answer.status >= FIRST_REFUSAL:
             error = self._refusal("CompleteMultipartUpload", bucket, key, answer)
-            if self._refuses_checksums(error):
+            if with_crc and self._refuses_checksums(error):
                 return await self._client.complete_multipart_upload(
                     bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme, condition=condition
                 )

@@ -21,6 +21,7 @@ from bucket_brigade.errors import (
     PreconditionFailed,
     StoreUnavailable,
     Throttled,
+    TransferError,
     TransientError,
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
@@ -329,7 +330,11 @@ class RetryingStore:
 
         upload_id = await self._run(attempt)
         if lost:
-            await self._abort_twins(bucket, key, upload_id, within_s=time.monotonic() - began)
+            try:
+                await self._abort_twins(bucket, key, upload_id, within_s=time.monotonic() - began)
+            except TransferError as error:
+                error.attempts = max(2, error.attempts)  # so that nobody takes it for a refusal that created nothing
+                raise
         return upload_id
 
     async def _abort_twins(self, bucket: str, key: str, upload_id: str, *, within_s: float) -> None:

@@ -72,7 +72,7 @@ class HostileS3:
             "name": name,
             "endpoint_url": self.url,
             "region": "us-east-1",
-            "access_key_id": "AKIAHOSTILE",
+            "access_key_id": f"AKIA{name.upper()}",
             "secret_access_key": Secret("no-secret"),
             "addressing": "path",
             "connect_timeout_s": 2.0,
