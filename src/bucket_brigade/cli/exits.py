@@ -67,6 +67,11 @@ def report_error(error: BaseException, arguments: list[str]) -> int:
                 f"the system refused: {error}", "Give it what it lacks (space, permission, descriptors), and try again."
             )
             return BUG
+        case MemoryError():
+            _print(
+                "the system gives no more memory", "Lower --memory or --concurrency, or raise the limit (ulimit -v)."
+            )
+            return BUG
         case _:
             return _report_bug(error, arguments)
 

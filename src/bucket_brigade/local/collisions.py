@@ -10,6 +10,7 @@ key fails by name, and the run goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Callable
 import msgspec
 
 from bucket_brigade.errors import BadKey
-from bucket_brigade.local.oserrors import translate
+from bucket_brigade.local.oserrors import translate, translated
 
 
 class NameFolding(msgspec.Struct, frozen=True):
@@ -69,28 +70,35 @@ class NameClaims:
         self._known: tuple[tuple[int, int], frozenset[str]] = ((0, 0), frozenset())
         self._lock = threading.Lock()
 
-    def claim(self, folder_fd: int, name: str) -> None:
-        """Take ``name`` before a file is renamed to it: leaves an empty file there if it was free.
+    def claim(self, folder_fd: int, name: str) -> bool:
+        """Take ``name`` before a file is renamed to it; return whether it was free, and an empty file lies there now.
 
         Raises:
             BadKey: the folder holds this file under another spelling. LocalError, DiskFull.
         """
         if not self.folding:
-            return
+            return False
         try:
             os.close(
                 os.open(name.encode(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
             )
         except FileExistsError:
             self.check_spelling(folder_fd, name)
+            return False
         except OSError as exc:
             raise translate(exc, f"create {name!r}") from exc
+        return True
+
+    def give_up(self, folder_fd: int, name: str) -> None:
+        """Remove the empty file of a claim that no file follows."""
+        with contextlib.suppress(OSError):
+            os.unlink(name.encode(), dir_fd=folder_fd)
 
     def check_spelling(self, folder_fd: int, name: str) -> None:
-        """Raise BadKey unless the folder holds something that is called exactly ``name``."""
+        """Raise BadKey unless the folder holds something that is called exactly ``name``. LocalError if it cannot be listed."""
         if not self.folding:
             return
-        with self._lock:
+        with self._lock, translated(f"look for {name!r}"):
             status = os.fstat(folder_fd)
             folder = (status.st_dev, status.st_ino)
             if self._known[0] == folder and name in self._known[1]:

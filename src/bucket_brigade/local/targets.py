@@ -84,8 +84,7 @@ class TargetFile:
                 os.utime(self._fd, ns=(modified_ns, modified_ns))
             fd, self._fd = self._fd, -1
             os.close(fd)
-            self._folder.claims.claim(self._parent.fd, self._name)
-            _give_name(self._folder, self._parent, self._temporary, self._name.encode(), self._key)
+            _give_name(self._folder, self._parent, self._temporary, self._name, self._key)
         except OSError as exc:
             self.discard()
             raise _translate_write(exc, self._key) from exc
@@ -134,7 +133,6 @@ def write_small(
     """
     parent, name = folder.locate(key)
     parent_fd = parent.fd
-    encoded = name.encode()
     temporary = temporary_name(name, tag).encode()
     try:
         _refuse_special(parent, name, key)
@@ -150,8 +148,7 @@ def write_small(
                     os.utime(fd, ns=(modified_ns, modified_ns))
             finally:
                 os.close(fd)
-            folder.claims.claim(parent_fd, name)
-            _give_name(folder, parent, temporary, encoded, key)
+            _give_name(folder, parent, temporary, name, key)
         except BaseException:
             _quietly(functools.partial(os.unlink, dir_fd=parent_fd), temporary)
             raise
@@ -176,10 +173,20 @@ def status_of_target(folder: TargetFolder, key: str) -> os.stat_result | None:
         raise translate(exc, f"look at {key!r}") from exc
 
 
-def _give_name(folder: TargetFolder, parent: OpenFolder, temporary: bytes, name: bytes, key: str) -> None:
-    """Rename the complete file; where nothing may be replaced, by a link, which fails if the name is taken."""
-    if folder.replaces:
-        os.rename(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+def _give_name(folder: TargetFolder, parent: OpenFolder, temporary: bytes, key_name: str, key: str) -> None:
+    """Rename the complete file; where nothing may be replaced, by a link, which fails if the name is taken.
+
+    A name that was claimed is ours: nothing is replaced but the empty file of the claim, which goes if the rename fails.
+    """
+    name = key_name.encode()
+    claimed = folder.claims.claim(parent.fd, key_name)
+    if folder.replaces or claimed:
+        try:
+            os.rename(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        except BaseException:
+            if claimed:
+                folder.claims.give_up(parent.fd, key_name)
+            raise
         return
     try:
         os.link(temporary, name, src_dir_fd=parent.fd, dst_dir_fd=parent.fd, follow_symlinks=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import stat
@@ -14,6 +15,7 @@ import pytest
 from tests.unit.local.descriptors import open_descriptors
 
 from bucket_brigade.errors import BadKey, DiskFull, LocalError, TransferError
+from bucket_brigade.local.collisions import NameFolding
 from bucket_brigade.local.paths import TargetFolder
 from bucket_brigade.local.targets import TargetFile, sync_filesystem, write_small
 from bucket_brigade.local.temporaries import (
@@ -290,3 +292,40 @@ def test_a_folder_that_cannot_be_swept_is_a_local_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalError):
         list(find_stale_temporaries(str(tmp_path / "file"), TAG))
+
+
+@both_ways
+def test_a_claimed_name_is_free_again_where_the_file_cannot_take_it(
+    root: Path, target: TargetFolder, commit: Callable[[TargetFolder, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    target.claims.folding = NameFolding(case=True)
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(LocalError, match="Input/output error"):
+        commit(target, "file")
+    assert files(root) == []
+    write(root / "old")
+    with pytest.raises(LocalError, match="Input/output error"):
+        commit(target, "old")
+    assert files(root) == ["old"]
+
+
+def write(path: Path) -> None:
+    path.write_bytes(b"old")
+
+
+@both_ways
+def test_where_names_are_folded_a_free_name_is_given_though_nothing_may_be_replaced(
+    root: Path, commit: Callable[[TargetFolder, str], None]
+) -> None:
+    careful = TargetFolder(str(root), replaces=False)
+    careful.claims.folding = NameFolding(case=True)
+    commit(careful, "file")
+    assert (root / "file").read_bytes() == b"bytes"
+    write(root / "old")
+    with pytest.raises(LocalError, match="is at the target already"):
+        commit(careful, "old")
+    assert (root / "old").read_bytes() == b"old"
+    assert files(root) == ["file", "old"]
