@@ -194,6 +194,25 @@ async def test_a_thousand_versions_are_emptied_and_the_bucket_removed(
     brigade("rb", f"mini://{versioned}")
 
 
+@pytest.mark.slow
+async def test_ten_thousand_versions_are_emptied_and_the_bucket_removed(
+    brigade: Program, versioned: str, mini: Store
+) -> None:
+    await make_histories(mini, versioned, "", keys=500, length=20)
+    document = brigade("rm", f"mini://{versioned}/", "--all-versions", "--yes", "--json").document
+    assert (document["counters"]["done"], document["counters"]["failed"]) == (10_000, 0)
+    brigade("rb", f"mini://{versioned}")
+
+
+async def test_one_version_is_moved(brigade: Program, versioned: str, mini: Store) -> None:
+    first = await mini.put_object(versioned, "k", b"first")
+    await mini.put_object(versioned, "k", b"second")
+    assert first.version_id is not None
+    brigade("mv", f"mini://{versioned}/k", f"mini://{versioned}/old/k", "--version-id", first.version_id)
+    assert await read_all(mini, versioned) == {"k": b"second", "old/k": b"first"}
+    assert [one.size for one in await versions_in(mini, versioned, "k")] == [6]
+
+
 async def test_one_key_is_emptied_and_not_its_namesakes(brigade: Program, versioned: str, mini: Store) -> None:
     for key in ("k", "k", "k/1", "k2", "j"):
         await mini.put_object(versioned, key, b"1")
@@ -251,6 +270,8 @@ async def test_a_prefix_is_read_and_brought_back_as_it_was(brigade: Program, ver
     assert await read_all(mini, versioned, "q/") == before
     brigade("cp", here + "changed", "one", "--as-of", instant)
     assert (brigade.folder / "one").read_bytes() == b"old"
+    assert brigade("cat", here + "deleted", "--as-of", instant).out == b"was here"
+    assert "did not exist" in brigade("cat", here + "created", "--as-of", instant, code=USAGE).err
     assert await read_all(mini, versioned, "p/") == now
 
     document = brigade("restore", here, "--as-of", instant, "--json").document

@@ -13,6 +13,7 @@ import click
 from bucket_brigade.cli.invocation import load, with_brigade
 from bucket_brigade.cli.locating import explaining, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options
+from bucket_brigade.cli.versions import as_of_option, version_as_of
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.location import S3Location
@@ -27,10 +28,13 @@ _RANGE = re.compile(r"(?:bytes=)?(\d*)-(\d*)", re.ASCII)
 @click.argument("source")
 @click.option("--range", "byte_range", metavar="FIRST-LAST", help="Only these bytes, as in HTTP: 0-99, 100- or -50.")
 @click.option("--version-id", metavar="ID", help="This version of the object.")
+@as_of_option
 @endpoint_options
 @common_options
 @click.pass_context
-def cat(ctx: click.Context, /, source: str, byte_range: str | None, version_id: str | None, **flags: Any) -> None:
+def cat(
+    ctx: click.Context, /, source: str, byte_range: str | None, version_id: str | None, as_of: str | None, **flags: Any
+) -> None:
     """Write the object SOURCE to standard output, in order, while the next ranges are already on their way."""
     loaded = load(ctx)
     location = parse_s3(source, loaded.settings, version_id=version_id, listing=False)
@@ -38,6 +42,8 @@ def cat(ctx: click.Context, /, source: str, byte_range: str | None, version_id: 
         raise ConfigError(f"{source} is not one object", remedy="Name one key; `brigade cp` takes many.")
     if byte_range is not None:
         parse_range(byte_range, 1)
+    if version_id is not None and as_of is not None:
+        raise ConfigError("--version-id and --as-of mean different versions", remedy="Give one of them.")
     transfer, engine = loaded.settings.transfer, loaded.settings.engine
     ahead = max(1, min(engine.part_concurrency, engine.memory_bytes // transfer.part_size_bytes))
 
@@ -45,7 +51,8 @@ def cat(ctx: click.Context, /, source: str, byte_range: str | None, version_id: 
         store = await open_store(brigade, location, flags)
         out = sys.stdout.buffer
         with explaining(location):
-            await write_object(store, location, byte_range, out, range_bytes=transfer.part_size_bytes, ahead=ahead)
+            meant = location if as_of is None else await version_as_of(store, location, as_of)
+            await write_object(store, meant, byte_range, out, range_bytes=transfer.part_size_bytes, ahead=ahead)
 
     with_brigade(loaded.settings, stream)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import click
+import msgspec
 
 from bucket_brigade.cli.invocation import load, output_of
 from bucket_brigade.cli.options import (
@@ -20,6 +22,10 @@ from bucket_brigade.cli.options import (
 )
 from bucket_brigade.cli.requests import build_request
 from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+from bucket_brigade.errors import ConfigError
+from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.listing import iterate_as_of
+from bucket_brigade.s3.store import Store
 
 _AS_OF_HELP = "What was current then: 2d, 2026-01-31 or 2026-01-31T12:00:00Z."
 
@@ -43,6 +49,25 @@ noncurrent_options = (
 )
 _recursive_option = click.option("--recursive", is_flag=True, help="Everything below the prefix.")
 _dryrun_option = click.option("--dryrun", is_flag=True, help="Show what would be done, and do nothing.")
+
+
+async def version_as_of(store: Store, location: S3Location, as_of: str) -> S3Location:
+    """Return the object in the version that was current then.
+
+    Raises:
+        ConfigError: there was none.
+    """
+    from bucket_brigade.jobs.versions import instant_ns
+
+    pages = iterate_as_of(store, location.bucket, prefix=location.key, as_of_ns=instant_ns(as_of))
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            for version in page:
+                if version.key == location.key:
+                    return msgspec.structs.replace(location, version_id=version.version_id)
+            if page and page[-1].key > location.key:
+                break
+    raise ConfigError(f"{location} did not exist then", remedy=f"`brigade ls {location} --versions` shows its history.")
 
 
 def _in_place(function: Any) -> Any:

@@ -100,7 +100,9 @@ def _unpinned(transfer: Transfer) -> Failed:
 
 
 def _pinned_key(transfer: Transfer) -> DeleteKey:
-    return DeleteKey(transfer.source, transfer.version_id, transfer.etag)
+    if transfer.version_id is not None:  # it never changes, and stores compare the ETag with the current version's
+        return DeleteKey(transfer.source, transfer.version_id)
+    return DeleteKey(transfer.source, None, transfer.etag)
 
 
 def _by_bucket(transfers: Sequence[Transfer], indices: Sequence[int], default: str) -> dict[str, list[int]]:
