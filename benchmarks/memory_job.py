@@ -19,6 +19,7 @@ from typing import cast
 import uvloop
 
 from bucket_brigade.engine.messages import WorkerSetup
+from bucket_brigade.engine.stores import JobStores
 from bucket_brigade.jobs.run import JobRun, Report
 from bucket_brigade.journal.port import JobStatus
 from bucket_brigade.journal.sqlite import create_journal
@@ -133,7 +134,8 @@ async def run_job(job: Job, count: int, folder: str) -> Report:
         every_transfer=False,
         state_dir=folder,
     )
-    run = JobRun(journal, planner, setup, folder=path, open_store=open_store, finish=finish, resumed=False)
+    stores = JobStores(path, engine, open_store)
+    run = JobRun(journal, planner, setup, folder=path, stores=stores, finish=finish, resumed=False)
     return await run.wait()
 
 
