@@ -25,7 +25,7 @@ from bucket_brigade.operations.port import Stage
 from bucket_brigade.operations.relay import RelayStage
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.retrying_store import RetryingStore
-from bucket_brigade.s3.store import Pin, Store
+from bucket_brigade.s3.store import PartReceipt, Pin, Store
 from bucket_brigade.settings.values import RetrySettings
 
 LONG_AGO, EVER_SINCE = 0, 1_900_000_000_000_000_000
@@ -142,6 +142,20 @@ async def test_a_request_that_was_made_twice_for_its_lost_answer_leaves_one_vers
     assert isinstance(await execute_one(stage(world, source, retrying), KEY), Done)
     assert await history(world.store, TARGET, "to/k") == expected(past)
     assert retrying.retries == 1
+
+
+async def test_a_repetition_is_known_by_its_checksum_where_etags_differ_each_time() -> None:
+    world, source = World(store=versioned()), versioned()
+    await make(source, SOURCE, "k", "LX")
+    await make(world.store, TARGET, "to/k", "L")
+    target = side(world.store, TARGET)
+    upload = await world.store.create_multipart_upload(TARGET, "to/k")
+    part = await world.store.upload_part(TARGET, "to/k", upload, 1, content("L"))
+    joined = PartReceipt(1, part.etag, SIZES["L"], part.crc64nvme)
+    await world.store.complete_multipart_upload(TARGET, "to/k", upload, [joined], size=SIZES["L"])
+    assert len({version.etag async for version in oldest_first(target.store, TARGET, "to/k")}) == 2
+    assert isinstance(await execute_one(stage(world, source), KEY), Done)
+    assert await history(world.store, TARGET, "to/k") == expected("LX")
 
 
 async def test_no_version_overtakes_one_that_cannot_be_carried() -> None:
