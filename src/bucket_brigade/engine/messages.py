@@ -7,6 +7,7 @@ message carries secrets: it travels on the private socket only, and is never sto
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import msgspec
@@ -135,8 +136,11 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_secret)
-_from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_decode_secret)
-_to_worker = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode_secret)
+
+
+@functools.cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind, dec_hook=_decode_secret)  # 2 ms, which a run in one process can do without
 
 
 def write_message(writer: asyncio.StreamWriter, message: FromWorker | ToWorker) -> None:
@@ -151,11 +155,11 @@ async def _read_frame(reader: asyncio.StreamReader) -> bytes:
 
 async def read_from_worker(reader: asyncio.StreamReader) -> FromWorker:
     """Read one frame. IncompleteReadError means that the worker is gone."""
-    message: FromWorker = _from_worker.decode(await _read_frame(reader))
+    message: FromWorker = _decoder(FromWorker).decode(await _read_frame(reader))
     return message
 
 
 async def read_to_worker(reader: asyncio.StreamReader) -> ToWorker:
     """Read one frame. IncompleteReadError means that the parent is gone."""
-    message: ToWorker = _to_worker.decode(await _read_frame(reader))
+    message: ToWorker = _decoder(ToWorker).decode(await _read_frame(reader))
     return message

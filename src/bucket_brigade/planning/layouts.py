@@ -20,7 +20,7 @@ PREFIX_BITS = 20
 
 _SHAPE = re.compile(r"[01]{4}/[01]{4}/[01]{4}/[01]{8}/")
 _SHAPE_LENGTH = 4 + 1 + 4 + 1 + 4 + 1 + 8 + 1
-_FIRST_TWELVE_BITS = tuple(f"{n >> 8:04b}/{n >> 4 & 15:04b}/{n & 15:04b}/" for n in range(1 << 12))
+_FOUR_BITS = tuple(f"{n:04b}/" for n in range(1 << 4))
 _LAST_EIGHT_BITS = tuple(f"{n:08b}/" for n in range(1 << 8))
 
 
@@ -112,7 +112,9 @@ def hash_bits(logical: str) -> int:
 
 def directories(bits: int) -> str:
     """Return 20 bits as ``0101/0110/1001/10110010/``."""
-    return _FIRST_TWELVE_BITS[bits >> 8] + _LAST_EIGHT_BITS[bits & 255]
+    return (
+        _FOUR_BITS[bits >> 16] + _FOUR_BITS[bits >> 12 & 15] + _FOUR_BITS[bits >> 8 & 15] + _LAST_EIGHT_BITS[bits & 255]
+    )
 
 
 def _behind_directories(prefix: str, stored: str) -> str | None:

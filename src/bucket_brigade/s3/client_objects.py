@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 from bucket_brigade.errors import (
@@ -38,6 +37,7 @@ from bucket_brigade.s3.store import (
     Pin,
     Written,
 )
+from bucket_brigade.s3.xml_messages import fits_xml
 
 SINGLE_DELETES_IN_FLIGHT = 16
 
@@ -54,8 +54,6 @@ _REPLACED_TOGETHER = frozenset(
 )
 """``MetadataDirective: REPLACE`` drops all of these that the request does not name; COPY ignores what it names."""
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound"})
-_XML_UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, or what a careless writer of the answer would change (CR, LF, TAB)."""
 
 
 class ObjectCalls(Caller):
@@ -193,7 +191,7 @@ class ObjectCalls(Caller):
         many: list[int] = []
         single: list[int] = []
         for index, one in enumerate(keys):
-            (single if _XML_UNSAFE.search(one.key) or not self._deletes_many else many).append(index)
+            (many if fits_xml(one.key) and self._deletes_many else single).append(index)
         errors: dict[int, DeleteError] = {}
         if many:
             try:

@@ -176,9 +176,17 @@ def make_session(endpoint: EndpointSettings) -> Any:
     check_region(region)
     core = session._session  # noqa: SLF001 - aioboto3 gives no other way to its botocore session
     read_fewer_models(core)
+    _leave_out_helpers(core)
     core.set_config_variable("region", region)
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
     return session
+
+
+def _leave_out_helpers(core: Any) -> None:
+    """Let clients be made without boto3's methods for files, whose import takes 20 ms: nobody uses them here."""
+    event = "creating-client-class.s3"
+    for handler in core.get_component("event_emitter")._emitter._handlers.prefix_search(event):  # noqa: SLF001
+        core.unregister(event, handler)
 
 
 def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: int) -> Any:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
-_UNSAFE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
+_UNSAFE = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]").search
 
 
 class ErrorMessage(NamedTuple):
