@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bucket_brigade.errors import BadKey
+from bucket_brigade.local.paths import TargetFolder
+from bucket_brigade.local.targets import write_small
 from bucket_brigade.s3.store import Store
+from tests.faults.failing_calls import strace
 from tests.faults.small_disk import small_disk
 from tests.integration.buckets import put_all
 from tests.integration.program import Program
@@ -20,6 +27,7 @@ from tests.samples import read_tree
 from tests.servers import RunningServer
 
 SOME_FAILED = 3
+INTERRUPTED = 130
 
 AUDIT = """
 import os, sys
@@ -268,3 +276,60 @@ async def test_a_read_only_target_ends_the_job_before_anything_and_can_be_resume
         disk.remount("rw")
         program("resume", job_id)
         assert read_tree(disk.path / "to") == {"a": b"1", "folder/b": b"2"}
+
+
+@pytest.fixture
+def folding(tmp_path: Path) -> Iterator[Path]:
+    """A file system that takes ``Case`` for ``case``: NTFS, as lowntfs-3g mounts it (Debian: ntfs-3g)."""
+    if (
+        os.geteuid() != 0
+        or not Path("/dev/fuse").exists()
+        or not (shutil.which("lowntfs-3g") and shutil.which("mkntfs"))
+    ):
+        pytest.skip("there is no file system here that folds case: it takes root, /dev/fuse and ntfs-3g")
+    image, mount_point = tmp_path / "image", tmp_path / "mounted"
+    mount_point.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkntfs", "-F", "-Q", str(image)], check=True, capture_output=True)
+    options = ["-o", "ignore_case,streams_interface=none"]
+    if subprocess.run(
+        ["lowntfs-3g", *options, str(image), str(mount_point)], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("lowntfs-3g cannot mount here")
+    try:
+        yield mount_point
+    finally:
+        subprocess.run(["umount", str(mount_point)], check=True)
+
+
+def test_on_a_file_system_that_folds_case_the_second_spelling_is_refused(folding: Path) -> None:
+    # This one shows all names in lower case, so they are written first.
+    target = TargetFolder(str(folding / "target"))
+    assert target.claims.folding.case
+    for key in ("case", "folder/file", "\u00ff", "case"):
+        write_small(target, key, b"first", tag="00000000")
+    for key in ("Case", "CASE", "Folder/other", "folder/FILE", "\u0178"):
+        with pytest.raises(BadKey, match="differs only in case"):
+            write_small(target, key, b"second", tag="00000000")
+    assert read_tree(folding / "target") == dict.fromkeys(["case", "folder/file", "\u00ff"], b"first")
+    target.close()
+    del target
+
+
+async def test_what_could_not_be_made_durable_is_not_called_done(
+    program: Program, other: Store, rclone: RunningServer, bucket: str, tmp_path: Path
+) -> None:
+    program.configure({"other": rclone}, checksum="when_required", engine={"processes": 1, "batch_size": 10})
+    objects = {f"{i:02}": b"%d" % i for i in range(30)}
+    await other.create_bucket(bucket)
+    await put_all(other, bucket, "", objects)
+    failing = strace(tmp_path, "-e", "inject=syncfs:error=EIO:when=1+")
+    broken = dataclasses.replace(program, within=failing)
+    ended = broken("cp", f"other://{bucket}/", f"{tmp_path}/to/", code=INTERRUPTED)
+    [job_id] = program.job_ids()
+    assert program.status(job_id)["counters"]["done"] == 0
+    assert "make the written files durable" in ended.out.decode()
+    program("resume", job_id)
+    assert program.status(job_id)["counters"]["done"] == len(objects)
+    assert read_tree(tmp_path / "to") == objects

@@ -139,7 +139,10 @@ async def look_at(job: Job, store: Store | None) -> SourceEntry:
         name = source.key.rpartition("/")[2]
         return SourceEntry(name, source.key, head.size, head.etag, head.modified_ns, source.version_id)
     if isinstance(source, LocalPath):
-        status = os.stat(source.path)
+        try:
+            status = os.stat(source.path)
+        except OSError as error:
+            raise ConfigError(f"{source.path} cannot be looked at: {error.strerror}", remedy="Name a file.") from error
         name = os.path.basename(source.path)
         return SourceEntry(name, name, status.st_size, "", status.st_mtime_ns)
     return SourceEntry("-", "-", UNKNOWN_SIZE)
