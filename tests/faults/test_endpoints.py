@@ -14,7 +14,7 @@ import pytest
 from bucket_brigade.cli.main import main
 from bucket_brigade.errors import ConfigError, PermanentError, TransferError
 from bucket_brigade.jobs.brigade import Brigade
-from bucket_brigade.model.job import ObjectAttributes, TransferOptions
+from bucket_brigade.model.job import EndpointOverrides, ObjectAttributes, TransferOptions
 from bucket_brigade.s3.doors import guarded, permitted
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, Settings
@@ -227,6 +227,41 @@ async def test_the_expected_owner_goes_with_every_request_for_both_sides(lane: s
                 if "x-amz-copy-source" in sent:
                     assert sent.get("x-amz-source-expected-bucket-owner") == OWNER, method
         assert sum("x-amz-copy-source" in request.headers for request in store_peer.requests) == 2
+
+
+def holding_one_object(request: Request) -> bytes:
+    """Answer like a store that has the one object that everybody asks for, and copies it."""
+    if request.method == "HEAD":
+        return (
+            b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 4\r\nLast-Modified: Sun, 22 Nov 2026 12:00:00 GMT\r\n\r\n'
+        )
+    return http("200 OK", b'<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>', Content_Type="application/xml")
+
+
+@pytest.mark.parametrize(
+    ("of_source", "of_target"), [(OWNER, "210987654321"), (OWNER, None), (None, OWNER), (OWNER, OWNER), (None, None)]
+)
+async def test_a_copy_on_the_server_expects_the_owner_of_each_side(
+    of_source: str | None, of_target: str | None, tmp_path: Path
+) -> None:
+    async with peer(holding_one_object) as store_peer:
+        settings = Settings(
+            endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(tmp_path)
+        )
+        async with Brigade(settings) as brigade:
+            run = await brigade.copy(
+                "here://source/key",
+                "here://target/key",
+                source_endpoint=EndpointOverrides(expected_bucket_owner=of_source),
+                target_endpoint=EndpointOverrides(expected_bucket_owner=of_target),
+            )
+            assert (await run.wait()).counters.done == 1
+        (copy,) = [request for request in store_peer.requests if "x-amz-copy-source" in request.headers]
+        assert copy.headers.get("x-amz-expected-bucket-owner") == of_target
+        assert copy.headers.get("x-amz-source-expected-bucket-owner") == of_source
+        for request in store_peer.requests:
+            wanted = of_source if request.path.startswith("/source") else of_target
+            assert request.headers.get("x-amz-expected-bucket-owner") == wanted, request.path
 
 
 # --- access control --------------------------------------------------------------------------------------------------

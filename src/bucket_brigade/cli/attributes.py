@@ -134,6 +134,7 @@ def endpoint_overrides(flags: Mapping[str, Any]) -> EndpointOverrides:
         request_payer=flags.get("request_payer"),
         allow_http=True if flags.get("allow_http") else None,
         ca_bundle=flags.get("ca_bundle"),
+        expected_bucket_owner=flags.get("expected_bucket_owner"),
     )
 
 
@@ -152,7 +153,7 @@ def side_overrides(source: str, target: str, flags: Mapping[str, Any]) -> tuple[
         return shared if default_is_meant and url_scheme(location) != DEFAULT_ENDPOINT else plain
 
     of_source = shared if flags.get("source_endpoint_url") else of_side(source)
-    own = {name: flags.get(f"source_{name}") for name in ("endpoint_url", "profile", "region")}
+    own = {name: flags.get(f"source_{name}") for name in ("endpoint_url", "profile", "region", "expected_bucket_owner")}
     of_source = msgspec.structs.replace(of_source, **{name: value for name, value in own.items() if value is not None})
     return _with_key_files(of_source, of_side(target), flags, writes=bool(url_scheme(target)))
 

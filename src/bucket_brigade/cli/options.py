@@ -102,6 +102,7 @@ endpoint_options = _chain(
     click.option("--request-payer", metavar="requester", help="Confirm that the requester pays."),
     click.option("--allow-http", is_flag=True, help="Permit plain http to other hosts than loopback."),
     click.option("--ca-bundle", metavar="FILE", help="PEM file of the certificate authorities to trust."),
+    click.option("--expected-bucket-owner", metavar="ACCOUNT", help="Refuse buckets of any other account."),
 )
 """Which S3 service, and who we are there."""
 
@@ -109,6 +110,7 @@ source_endpoint_options = _chain(
     click.option("--source-endpoint-url", metavar="URL", help="The S3 service of the source, where it is another one."),
     click.option("--source-profile", metavar="NAME", help="Profile for the source."),
     click.option("--source-region", metavar="NAME", help="Region of the source's bucket."),
+    click.option("--source-expected-bucket-owner", metavar="ACCOUNT", help="Account that owns the source's bucket."),
     click.option("--source-sse-c-key-file", metavar="FILE", help="Key of the source's objects (SSE-C)."),
 )
 

@@ -38,17 +38,23 @@ def job_endpoints(settings: Settings, job: Job) -> tuple[EndpointSettings | None
     """Return the endpoints of a job's source and target."""
     source = side_endpoint(settings, job.source, job.source_endpoint)
     target = side_endpoint(settings, job.target, job.target_endpoint)
-    if source is None or target is None or source.sse_c_key is None or not same_service(source, target):
+    if source is None or target is None or not same_service(source, target):
         return source, target
-    # A copy on the server is asked of the target's store, which needs the key of the source too.
-    shared = msgspec.structs.replace(target, copy_source_sse_c_key=source.sse_c_key)
+    # A copy on the server is asked of the target's store, which must know the key and the owner of the source too.
+    same_owner = source.expected_bucket_owner == target.expected_bucket_owner
+    shared = msgspec.structs.replace(
+        target,
+        copy_source_sse_c_key=source.sse_c_key,
+        copy_source_bucket_owner=None if same_owner else source.expected_bucket_owner or "",
+    )
     return (shared if source == target else source), shared
 
 
 def same_service(one: EndpointSettings | None, other: EndpointSettings | None) -> bool:
     """Return whether a server-side copy can go from one to the other: the same service, seen with the same credentials.
 
-    Regions may differ, S3 copies between its regions by itself, and so may the keys of SSE-C.
+    Regions may differ, S3 copies between its regions by itself, and so may the keys of SSE-C
+    and the owners of the buckets.
     """
     if one is None or other is None:
         return False
@@ -56,4 +62,12 @@ def same_service(one: EndpointSettings | None, other: EndpointSettings | None) -
 
 
 def _service(endpoint: EndpointSettings) -> EndpointSettings:
-    return msgspec.structs.replace(endpoint, name="", region=None, sse_c_key=None, copy_source_sse_c_key=None)
+    return msgspec.structs.replace(
+        endpoint,
+        name="",
+        region=None,
+        sse_c_key=None,
+        copy_source_sse_c_key=None,
+        expected_bucket_owner=None,
+        copy_source_bucket_owner=None,
+    )

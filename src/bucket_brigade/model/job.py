@@ -126,6 +126,7 @@ class EndpointOverrides(msgspec.Struct, frozen=True, kw_only=True):
     addressing: str | None = None
     checksum: str | None = None
     sse_c_key_file: str | None = None
+    expected_bucket_owner: str | None = None
 
 
 class Overwrite(StrEnum):

@@ -315,9 +315,10 @@ def _common_parameters(client: Client, endpoint: EndpointSettings, operation: st
     """Return what goes with every request of an operation, by botocore's own model of what the operation knows."""
     shape = client.meta.service_model.operation_model(operation).input_shape
     known = shape.members if shape is not None else {}
+    of_source = endpoint.copy_source_bucket_owner
     wanted = {
         "ExpectedBucketOwner": endpoint.expected_bucket_owner,
-        "ExpectedSourceBucketOwner": endpoint.expected_bucket_owner,
+        "ExpectedSourceBucketOwner": endpoint.expected_bucket_owner if of_source is None else of_source,
         "RequestPayer": endpoint.request_payer,
         **_key_parameters("SSECustomer", endpoint.sse_c_key),
         **_key_parameters("CopySourceSSECustomer", endpoint.copy_source_sse_c_key),

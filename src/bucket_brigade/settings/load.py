@@ -27,7 +27,7 @@ DEFAULT = "default"
 
 Filled = TypeVar("Filled", bound=msgspec.Struct)
 
-_NOT_CONFIGURED = frozenset({"name", "copy_source_sse_c_key"})
+_NOT_CONFIGURED = frozenset({"name", "copy_source_sse_c_key", "copy_source_bucket_owner"})
 _ENDPOINT_KEYS = {
     key.name: key for key in schema.keys_of(EndpointSettings, schema.ENDPOINT_RULES, omit=_NOT_CONFIGURED)
 }
