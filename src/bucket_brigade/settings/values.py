@@ -53,7 +53,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
         expected_bucket_owner: account id, sent with every request.
         sse_c_key: of SSE-C, 32 bytes or their base64: every object here is written and read with it.
         copy_source_sse_c_key: of the source of copies within this endpoint; set by the job, never configured.
-        copy_source_bucket_owner: of the source of copies, likewise; None where ``expected_bucket_owner`` is it, empty for anybody.
+        copy_source_bucket_owner: of the source of copies, likewise; None: ``expected_bucket_owner`` is meant; empty: nobody is.
     """
 
     name: str = "s3"
