@@ -207,7 +207,7 @@ async def test_row_21_checksums_that_the_store_refuses_are_left_out_and_remember
     world.s3.script = OfChecksums()
     done(await world.upload(objects), len(objects))
     assert world.written == objects
-    assert world.s3.script.struck["refused"] <= world.engine.concurrency
+    assert world.s3.script.struck["refused"] <= 2 * world.engine.concurrency  # those in flight, over the lane and the client
 
 
 async def test_row_22_metadata_and_tags_come_along_above_and_below_the_limit_of_a_copy(world: World) -> None:

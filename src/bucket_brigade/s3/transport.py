@@ -148,6 +148,8 @@ class StraightSession(_Session):  # type: ignore[misc]
                     auto_decompress=False,
                 )
             )
+            # aiohttp would send it again by itself where a kept connection breaks: a conditional write meets itself then.
+            session._retry_connection = False  # noqa: SLF001
         return session
 
     async def send(self, request: Any) -> Any:
