@@ -14,7 +14,7 @@ import pytest
 from bucket_brigade.cli.main import main
 from bucket_brigade.errors import ConfigError, PermanentError, TransferError
 from bucket_brigade.jobs.brigade import Brigade
-from bucket_brigade.model.job import EndpointOverrides, ObjectAttributes, TransferOptions
+from bucket_brigade.model.job import PRESERVABLE, EndpointOverrides, ObjectAttributes, TransferOptions
 from bucket_brigade.s3.doors import guarded, permitted
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, Settings
@@ -336,3 +336,30 @@ def test_the_command_refuses_a_public_acl_and_names_the_flag(
     words = ["cp", f"{tmp_path}/file", "s3://bucket/key", "--acl", "public-read", "--state-dir", f"{tmp_path}/state"]
     assert main([*words, "--endpoint-url", "http://127.0.0.1:9"]) == 2
     assert "--allow-public-acl" in capsys.readouterr().err
+
+
+def holding_a_public_object(request: Request) -> bytes:
+    if "acl" in request.path.partition("?")[2] and request.method == "GET":
+        grantee = f"<URI>{ALL_USERS[5:-1]}</URI>"
+        grant = f"<Grant><Grantee>{grantee}</Grantee><Permission>READ</Permission></Grant>"
+        public = grant if request.path.startswith("/source") else ""
+        owner = "<Owner><ID>me</ID></Owner>"
+        body = f"<AccessControlPolicy>{owner}<AccessControlList>{public}</AccessControlList></AccessControlPolicy>"
+        return http("200 OK", body.encode(), Content_Type="application/xml")
+    return holding_one_object(request)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_acl_that_is_carried_over_opens_nothing_to_everybody_either(named: bool, tmp_path: Path) -> None:
+    async with peer(holding_a_public_object) as store_peer:
+        settings = Settings(
+            endpoints={"s3": EndpointSettings(), "here": endpoint_at(store_peer.url)}, state_dir=str(tmp_path)
+        )
+        async with Brigade(settings) as brigade:
+            options = TransferOptions(preserve=("acl",) if named else PRESERVABLE, must_preserve=named)
+            run = await brigade.copy("here://source/key", "here://target/key", options=options)
+            report = await run.wait()
+        assert report.counters.failed == named
+        assert "--allow-public-acl" in report.failures[0].message
+        sent = [request for request in store_peer.requests if request.method == "PUT" and "acl" in request.path]
+        assert not any(b"AllUsers" in request.body for request in sent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bucket_brigade.model.acl import parse_grants
+from bucket_brigade.model.acl import is_public_grantee, parse_grants
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.port import BucketSide
@@ -43,6 +43,11 @@ class AclCarrier:
             if not set(shared_grants(mapped)) <= set(kept.grants):
                 lost.append("the acl, which the target does not keep")
         return lost
+
+
+def without_everybody(acl: Acl) -> Acl:
+    """Return the list without the grants to everybody."""
+    return Acl(acl.owner, tuple(grant for grant in acl.grants if not is_public_grantee(grant.uri)))
 
 
 def shared_grants(acl: Acl) -> list[Grant]:

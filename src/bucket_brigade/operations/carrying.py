@@ -14,7 +14,7 @@ from bucket_brigade.errors import AccessDenied, NotHonoured, NotSupported, Perma
 from bucket_brigade.model.job import ObjectAttributes as Attributes
 from bucket_brigade.model.job import TransferOptions
 from bucket_brigade.model.transfer import Transfer
-from bucket_brigade.operations.access import AclCarrier
+from bucket_brigade.operations.access import AclCarrier, without_everybody
 from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, grants_of, replaces_metadata, restate
 from bucket_brigade.operations.honouring import amend, dropped, look_at_kept, must_look, withdrawn
 from bucket_brigade.operations.port import BucketSide
@@ -51,6 +51,7 @@ class Carrier:
         self._target = target
         self._same_service = same_service
         self._tags = TagReader(source)
+        self._allow_public = options.allow_public_acl
         self._acls = AclCarrier(source, target, same_service=same_service)
         self._unsupported: set[str] = set()
         self.copies_plainly = self.preserve.is_what_copies_keep and not replaces_metadata(self.asked)
@@ -91,9 +92,14 @@ class Carrier:
         if "acl" not in self.preserve.names or self.asked.acl is not None or grants_of(self.asked):
             return
         try:
-            carried.acl = await self._acls.read(transfer)
+            acl = await self._acls.read(transfer)
         except (AccessDenied, NotSupported) as error:
             carried.notes.append(f"the acl, which could not be read ({error.code})")
+            return
+        carried.acl = acl
+        if acl is not None and not self._allow_public and (private := without_everybody(acl)) != acl:
+            carried.acl = private
+            carried.notes.append("the access of everybody, which needs --allow-public-acl,")
 
     def _demand_nothing_missing(self, carried: Carried, transfer: Transfer) -> None:
         if carried.notes and self.preserve.demanded:
