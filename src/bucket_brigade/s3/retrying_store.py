@@ -6,8 +6,6 @@ A few answers mean something else the second time: the first attempt may have wo
 from __future__ import annotations
 
 import functools
-import hashlib
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -29,7 +27,7 @@ from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.codes import BY_CODE
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.job_limits import JobLimits
-from bucket_brigade.s3.listing import iterate_uploads
+from bucket_brigade.s3.lost_answers import abort_twins, bulk_error, is_completed, is_content
 from bucket_brigade.s3.renewal import Renewal
 from bucket_brigade.s3.retry import OnRetry, Retrier
 from bucket_brigade.s3.store import (
@@ -52,7 +50,6 @@ from bucket_brigade.s3.store import (
 )
 from bucket_brigade.settings.values import RetrySettings
 
-_MD5_ETAG = re.compile(r'\A"?([0-9a-f]{32})"?\Z')
 _TRANSIENT_CODES = frozenset(code for code, (kind, _) in BY_CODE.items() if issubclass(kind, TransientError)) | {
     "NoAnswer",
     "NoProof",
@@ -67,8 +64,6 @@ T = TypeVar("T")
 
 RENEWALS = 3
 """So often may the credentials be renewed for one request: it may have been signed before somebody else's renewal."""
-CLOCK_STEP_S = 2.0
-"""Endpoints date uploads by whole seconds."""
 
 
 class _DamagedOnTheWay(StoreUnavailable):
@@ -257,7 +252,7 @@ class RetryingStore:
             failed.update((index, error) for index, error in named.items() if index not in left)
             waiting = sorted(left)
             if left:
-                raise _bulk_error(bucket, left)
+                raise bulk_error(bucket, left)
 
         try:
             await self._run(attempt)
@@ -331,24 +326,11 @@ class RetryingStore:
         upload_id = await self._run(attempt)
         if lost:
             try:
-                await self._abort_twins(bucket, key, upload_id, within_s=time.monotonic() - began)
+                await abort_twins(self, bucket, key, upload_id, within_s=time.monotonic() - began)
             except TransferError as error:
                 error.attempts = max(2, error.attempts)  # so that nobody takes it for a refusal that created nothing
                 raise
         return upload_id
-
-    async def _abort_twins(self, bucket: str, key: str, upload_id: str, *, within_s: float) -> None:
-        """Abort the uploads of this key that began just before this one: by the endpoint's clock, which alone dates them."""
-        uploads = [
-            upload async for page in iterate_uploads(self, bucket, prefix=key) for upload in page if upload.key == key
-        ]
-        begun_ns = next((upload.initiated_ns for upload in uploads if upload.upload_id == upload_id), None)
-        if begun_ns is None:
-            return
-        earliest_ns = begun_ns - int((within_s + CLOCK_STEP_S) * 1e9)
-        for upload in uploads:
-            if upload.upload_id != upload_id and earliest_ns <= upload.initiated_ns <= begun_ns:
-                await self.abort_multipart_upload(bucket, key, upload.upload_id)
 
     async def upload_part(
         self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
@@ -496,43 +478,3 @@ class RetryingStore:
     async def head_bucket(self, bucket: str) -> str:
         """Return the bucket's region."""
         return await self._run(self.inner.head_bucket, bucket)
-
-
-def is_completed(head: ObjectHead, parts: list[PartReceipt], *, size: int, crc64nvme: int | None) -> bool:
-    """Tell whether an object is the one that these parts make.
-
-    Its size must be the same, and its checksum where both are known, or else its ETag where the parts' ETags tell it: another
-    object of the same size may have been there before.
-    """
-    if head.size != size:
-        return False
-    stated = decode_crc(head.checksums.get("CRC64NVME", ""))
-    if stated is not None and crc64nvme is not None:
-        return stated == crc64nvme
-    expected = multipart_etag(parts)
-    return expected is None or head.etag.strip('"') == expected
-
-
-def is_content(head: ObjectHead, body: Body, crc64nvme: int | None) -> bool:
-    """Tell whether an object certainly has this content: by its checksum, else by an ETag that is the body's MD5."""
-    if head.size != len(body):
-        return False
-    stated = decode_crc(head.checksums.get("CRC64NVME", ""))
-    if stated is not None and crc64nvme is not None:
-        return stated == crc64nvme
-    return head.etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
-
-
-def multipart_etag(parts: list[PartReceipt]) -> str | None:
-    """Return the ETag (without quotes) that S3 gives to an object of these parts; None where they are no MD5 sums."""
-    digests = [_MD5_ETAG.match(part.etag) for part in parts]
-    if not all(digests):
-        return None
-    joined = b"".join(bytes.fromhex(match[1]) for match in digests if match)
-    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
-
-
-def _bulk_error(bucket: str, left: dict[int, DeleteError]) -> TransientError:
-    codes = sorted({error.code for error in left.values()})
-    kind = Throttled if any(BY_CODE.get(code, (None, ""))[0] is Throttled for code in codes) else StoreUnavailable
-    return kind(f"DeleteObjects {bucket}: {len(left)} keys are not deleted ({', '.join(codes)})", code=codes[0])

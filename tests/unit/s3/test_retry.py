@@ -18,8 +18,9 @@ from bucket_brigade.errors import (
 )
 from bucket_brigade.s3.checksums import encode_crc
 from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.lost_answers import is_completed, multipart_etag
 from bucket_brigade.s3.retry import Retrier, may_retry, retry_delay_s
-from bucket_brigade.s3.retrying_store import RetryingStore, is_completed, multipart_etag
+from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import DeleteError, DeleteKey, ObjectHead, PartReceipt, Store, Written
 from bucket_brigade.s3.throttle import FIRST_PAUSE_S, Throttle
 from bucket_brigade.settings.values import RetrySettings
