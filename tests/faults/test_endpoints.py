@@ -15,11 +15,13 @@ from bucket_brigade.cli.main import main
 from bucket_brigade.errors import ConfigError, PermanentError, TransferError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.job import PRESERVABLE, EndpointOverrides, ObjectAttributes, TransferOptions
+from bucket_brigade.s3.buckets import open_bucket_control
 from bucket_brigade.s3.doors import guarded, permitted
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, Settings
 from tests.faults.peers import (
     ACCESS_KEY,
+    ONCE,
     SECRET_KEY,
     Answer,
     Peer,
@@ -363,3 +365,21 @@ async def test_an_acl_that_is_carried_over_opens_nothing_to_everybody_either(nam
         assert "--allow-public-acl" in report.failures[0].message
         sent = [request for request in store_peer.requests if request.method == "PUT" and "acl" in request.path]
         assert not any(b"AllUsers" in request.body for request in sent)
+
+
+# --- the control port ------------------------------------------------------------------------------------------------
+
+READINGS = ("info", "versioning", "ownership", "public_access_block", "encryption", "object_lock", "tags")
+
+
+@pytest.mark.parametrize("status", [403, 307])
+async def test_questions_about_a_bucket_go_to_its_endpoint_alone_and_expect_its_owner(status: int) -> None:
+    async with peer(taking_everything) as trap, peer(to(f"{trap.url}/bucket", f"{status} No")) as store_peer:
+        endpoint = endpoint_at(store_peer.url, expected_bucket_owner=OWNER)
+        async with open_bucket_control(endpoint, retry=ONCE) as control:
+            for name in READINGS:
+                with pytest.raises(TransferError):
+                    await getattr(control, name)("bucket")
+        assert trap.connections == 0
+        assert len(store_peer.requests) == len(READINGS)
+        assert all(sent.headers["x-amz-expected-bucket-owner"] == OWNER for sent in store_peer.requests)

@@ -53,7 +53,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "bucket info": (("bucket", "info", "s3://{bucket}"),),
     "bucket set": (("bucket", "set", "s3://{bucket}", "--versioning", "on", "--tags", "name=value", "--yes"),),
     "doctor": (("doctor", "s3://{bucket}/"),),
-    "iam-policy": (("iam-policy", "cp", "{folder}/tree/", "s3://{bucket}/p/"),),
+    "iam-policy": (("iam-policy", "cp", "{folder}/tree/", "s3://{bucket}/p/"), ("iam-policy", "{job}")),
     "run": (("run", "{folder}/job.toml"),),
     "resume": (("resume", "{job}"), ("resume", "{job}", "--retry-failed")),
     "status": (("status", "{job}"),),
