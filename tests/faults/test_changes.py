@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -19,7 +20,8 @@ from tests.faults.hostile.faults import (
     STALL_BEFORE_EFFECT,
 )
 from tests.faults.hostile.messages import Answer, Request
-from tests.faults.hostile.state import StoredObject, etag_of
+from tests.faults.hostile.semantics import Refused
+from tests.faults.hostile.state import Bucket, StoredObject, etag_of
 from tests.faults.world import IN_PARTS, SOURCE, TARGET, World, big_object, done, failed_codes, small_objects
 
 
@@ -118,6 +120,36 @@ async def test_row_17_a_store_without_checksums_is_held_to_its_etags(world: Worl
     assert world.written == objects
 
 
+@pytest.mark.parametrize("way_of_moving", ["upload", "relay"])
+async def test_row_17_a_store_that_checks_nothing_and_keeps_other_bytes_is_found_out_by_its_etag(
+    world: World, way_of_moving: str
+) -> None:
+    world.s3.semantics.checksums = False
+    world.s3.semantics.verify = False
+    world.s3.state.write = _garbling(world, "d1/k005")  # type: ignore[method-assign]
+    objects = small_objects(30)
+    report = await getattr(world, way_of_moving)(objects)
+    done(report, len(objects))
+    assert world.written == objects
+
+
+def _garbling(world: World, key: str) -> Callable[..., None]:
+    """Keep other bytes under a key the first time."""
+    write, struck = world.s3.state.write, []
+
+    def garble(bucket: Bucket, written: str, stored: StoredObject, request: int = 0) -> None:
+        if bucket.name == TARGET and written == key and not struck:
+            struck.append(True)
+            content = stored.content[:-1] + b"?"
+            stored = StoredObject(content, etag_of(content), stored.headers)
+            write(bucket, written, stored, request)
+            bucket.objects[written] = stored
+            raise Refused(Answer(200, {"ETag": stored.etag}))
+        write(bucket, written, stored, request)
+
+    return garble
+
+
 @pytest.mark.parametrize("way_of_moving", ["upload", "copy", "download", "relay", "move"])
 async def test_row_18_etags_that_are_no_md5_fail_nothing(world: World, way_of_moving: str) -> None:
     """As of SSE-KMS, and of stores that count their own way."""
@@ -207,7 +239,9 @@ async def test_row_21_checksums_that_the_store_refuses_are_left_out_and_remember
     world.s3.script = OfChecksums()
     done(await world.upload(objects), len(objects))
     assert world.written == objects
-    assert world.s3.script.struck["refused"] <= 2 * world.engine.concurrency  # those in flight, over the lane and the client
+    assert (
+        world.s3.script.struck["refused"] <= 2 * world.engine.concurrency
+    )  # those in flight, over the lane and the client
 
 
 async def test_row_22_metadata_and_tags_come_along_above_and_below_the_limit_of_a_copy(world: World) -> None:

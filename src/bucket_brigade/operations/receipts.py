@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from bucket_brigade.errors import ChecksumMismatch, NotFound, StoreUnavailable
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.store import Body, ObjectHead, Store, Written
+
+_LIKE_AN_MD5 = re.compile(r'\A"?[0-9a-f]{32}"?\Z')
 
 
 def etag_is_md5_of(etag: str, body: Body) -> bool:
@@ -14,14 +17,39 @@ def etag_is_md5_of(etag: str, body: Body) -> bool:
     return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-async def prove_put(store: Store, bucket: str, key: str, written: Written, body: Body, crc64nvme: int) -> None:
+class EtagHistory:
+    """What one writer has seen of its store's ETags. Where they have been MD5s, one that is none tells of other bytes."""
+
+    def __init__(self) -> None:
+        self._were_md5 = False
+
+    def proves(self, key: str, etag: str, body: Body) -> bool:
+        """Return whether the ETag is the body's MD5. Raises ChecksumMismatch where it is that of other bytes."""
+        if etag_is_md5_of(etag, body):
+            self._were_md5 = True
+            return True
+        if self._were_md5 and _LIKE_AN_MD5.match(etag):
+            raise ChecksumMismatch(f"The store states the MD5 {etag} for {key}, which is not that of the bytes sent.")
+        return False
+
+
+async def prove_put(
+    store: Store,
+    bucket: str,
+    key: str,
+    written: Written,
+    body: Body,
+    crc64nvme: int,
+    *,
+    etags: EtagHistory | None = None,
+) -> None:
     """Raise unless the store holds ``body`` under ``key``, with the fewest requests.
 
     The CRC that the store states decides; without one, an ETag that is the body's MD5; without that, a HEAD for the size.
     """
     if written.crc64nvme is not None:
         _compare_crc(key, written.crc64nvme, crc64nvme)
-    elif not etag_is_md5_of(written.etag, body):
+    elif not (etags or EtagHistory()).proves(key, written.etag, body):
         await prove_by_head(store, bucket, key, size=len(body), crc64nvme=crc64nvme)
 
 

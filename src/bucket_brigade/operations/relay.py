@@ -16,7 +16,7 @@ from bucket_brigade.operations.outcomes import of_source, outcome_of
 from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
 from bucket_brigade.operations.reading import WholeReader
-from bucket_brigade.operations.receipts import prove_put
+from bucket_brigade.operations.receipts import EtagHistory, prove_put
 from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.store import ObjectHead, Pin, Written
 
@@ -32,6 +32,7 @@ class RelayStage:
         self.leads_to = leads_to
         self._source = source
         self._reader = WholeReader(source.store)
+        self._etags = EtagHistory()
         self._target = target
         self._carrier = Carrier(source, target, options, same_service=False)
         self._threshold_bytes = options.multipart_threshold_bytes
@@ -77,7 +78,9 @@ class RelayStage:
                 )
 
             written = await self._carrier.write(carried, transfer.target, put)
-            await prove_put(self._target.store, self._target.bucket, transfer.target, written, buffer, crc)
+            await prove_put(
+                self._target.store, self._target.bucket, transfer.target, written, buffer, crc, etags=self._etags
+            )
         return await self._carrier.finish(carried, transfer, written)
 
     async def _relay_in_parts(self, batch: BatchView, index: int, transfer: Transfer, head: ObjectHead) -> str:

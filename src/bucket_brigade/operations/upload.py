@@ -26,7 +26,7 @@ from bucket_brigade.operations.honouring import amend, must_look, prove_kept, wi
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
 from bucket_brigade.operations.outcomes import FILE_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
-from bucket_brigade.operations.receipts import prove_put
+from bucket_brigade.operations.receipts import EtagHistory, prove_put
 from bucket_brigade.s3.checksums import crc64nvme
 
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -91,6 +91,7 @@ class UploadStage:
         self.leads_to = leads_to
         self._source = source
         self._target = target
+        self._etags = EtagHistory()
         self._budget = context.budget
         self._threshold_bytes = options.multipart_threshold_bytes
         self._attributes = ContentTypes(options.attributes, guess=options.guess_content_type)
@@ -149,7 +150,7 @@ class UploadStage:
             except NotHonoured as error:
                 raise await withdrawn(target.store, target.bucket, transfer.target, error) from error
             if written.crc64nvme != crc:
-                await prove_put(target.store, target.bucket, transfer.target, written, body, crc)
+                await prove_put(target.store, target.bucket, transfer.target, written, body, crc, etags=self._etags)
             if self._looks:
                 await prove_kept(target.store, target.bucket, transfer.target, written, attributes)
         finally:

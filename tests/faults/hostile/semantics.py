@@ -52,7 +52,7 @@ class Semantics:
     ) -> None:
         self.state = state
         self.checksums = checksums
-        self._verify = verify
+        self.verify = verify
         self._small_parts = small_parts
 
     def carry_out(self, request: Request) -> Answer:
@@ -277,7 +277,7 @@ class Semantics:
         if part is None or (named.findtext("{*}ETag") or "").strip('"') != part.etag.strip('"'):
             raise Refused(error(400, "InvalidPart"))
         stated = named.findtext("{*}ChecksumCRC64NVME")
-        if self._verify and stated is not None and stated != part.crc64nvme:
+        if self.verify and stated is not None and stated != part.crc64nvme:
             raise Refused(error(400, "InvalidPart"))
         return part
 
@@ -285,13 +285,13 @@ class Semantics:
         size, stated = request.headers.get("x-amz-mp-object-size"), request.headers.get(_CRC)
         if size is not None and int(size) != len(content):
             raise Refused(error(400, "InvalidRequest", "the size of the object is another one"))
-        if self._verify and stated is not None and stated != encode_crc(crc64nvme(content)):
+        if self.verify and stated is not None and stated != encode_crc(crc64nvme(content)):
             raise Refused(error(400, "BadDigest"))
 
     # --- what they share -----------------------------------------------------------------------------------------
 
     def _check_digests(self, request: Request) -> None:
-        if not self._verify:
+        if not self.verify:
             return
         headers, body = request.headers, request.body
         md5, crc, sha = headers.get("content-md5"), headers.get(_CRC), headers.get("x-amz-content-sha256", "")
