@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Any
 
 import aiohttp
@@ -124,11 +125,16 @@ class StraightSession(_Session):  # type: ignore[misc]
         super().__init__(**arguments)
         self._allow_http = allow_http
 
-    def _create_connector(self, proxy_url: str | None, *, loopback_only: bool = False) -> aiohttp.TCPConnector:
+    def _create_connector(
+        self, proxy_url: str | None, *, plain: bool = False, loopback_only: bool = False
+    ) -> aiohttp.TCPConnector:
         # Not aiobotocore's: that one verifies no certificate behind a proxy, and no host name anywhere.
-        tls = tls_context(self._verify if isinstance(self._verify, str) else None)
-        if self._cert_file:
-            tls.load_cert_chain(self._cert_file, self._key_file)
+        if plain:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: to read who is trusted takes 25 ms
+        else:
+            tls = tls_context(self._verify if isinstance(self._verify, str) else None)
+            if self._cert_file:
+                tls.load_cert_chain(self._cert_file, self._key_file)
         return aiohttp.TCPConnector(
             limit=self._max_pool_connections,
             ssl=tls,
@@ -137,12 +143,15 @@ class StraightSession(_Session):  # type: ignore[misc]
         )
 
     async def _session_for(self, url: str, proxy_url: str | None) -> aiohttp.ClientSession:
-        key = (proxy_url, url.startswith("http://") and not self._allow_http)
+        plain = url.startswith("http://")
+        key = (proxy_url, plain)
         session: aiohttp.ClientSession | None = self._sessions.get(key)
         if session is None:
             session = self._sessions[key] = await self._exit_stack.enter_async_context(
                 aiohttp.ClientSession(
-                    connector=self._create_connector(proxy_url, loopback_only=key[1]),
+                    connector=self._create_connector(
+                        proxy_url, plain=plain and proxy_url is None, loopback_only=plain and not self._allow_http
+                    ),
                     timeout=self._timeout,
                     skip_auto_headers={"CONTENT-TYPE"},
                     auto_decompress=False,
