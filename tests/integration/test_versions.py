@@ -184,12 +184,20 @@ async def test_a_history_needs_a_target_that_keeps_it(
     assert await versions_in(mini, bucket) == []
 
 
-async def test_a_thousand_versions_are_emptied_and_the_bucket_removed(
-    brigade: Program, versioned: str, mini: Store
+async def test_a_thousand_versions_are_emptied_although_it_is_killed_and_the_bucket_removed(
+    brigade: Program, versioned: str, mini: Store, ministack: RunningServer
 ) -> None:
+    brigade.configure({"mini": ministack}, engine={"batch_size": 20, "checkpoint_interval_s": 0.05})
     await make_histories(mini, versioned, "", keys=100, length=12)
-    document = brigade("rm", f"mini://{versioned}/", "--all-versions", "--yes", "--json").document
-    assert (document["counters"]["done"], document["counters"]["failed"]) == (1200, 0)
+    words = ("rm", f"mini://{versioned}/", "--all-versions", "--yes", "--concurrency", "1", "--processes", "1")
+    process = brigade.start(*words)
+    assert brigade.wait_until_said("batch finished", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait(25)
+
+    [job_id] = brigade.job_ids()
+    counters = brigade("resume", job_id, "--json").document["counters"]
+    assert (counters["done"], counters["failed"]) == (1200, 0)
     assert await versions_in(mini, versioned) == []
     brigade("rb", f"mini://{versioned}")
 
