@@ -30,9 +30,9 @@ class Control:
         return self._answer
 
 
-async def check(source: Versioning | Exception, target: Versioning | Exception, **request: Any) -> None:
+async def check(of_source: Versioning | Exception, of_target: Versioning | Exception, /, **request: Any) -> None:
     async def control_of(endpoint: EndpointSettings) -> Any:
-        return Control(source if endpoint == HERE else target)
+        return Control(of_source if endpoint == HERE else of_target)
 
     await check_versioning(build_job(JobRequest(**request), SETTINGS), HERE, THERE, control_of)
 
