@@ -109,7 +109,8 @@ def sets_access_control(attributes: ObjectAttributes) -> bool:
 
 async def account_block_of(control: BucketControl) -> PublicAccessBlock | None:
     """Return Block Public Access of the caller's account; None where the endpoint is not AWS, which alone has it."""
-    from bucket_brigade.s3.identity import account_public_access_block, caller_identity, is_aws
+    from bucket_brigade.s3.addresses import is_aws
+    from bucket_brigade.s3.identity import account_public_access_block, caller_identity
 
     if not is_aws(control.endpoint_url):
         return None

@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from bucket_brigade.errors import PermanentError, TransferError
+from bucket_brigade.s3.addresses import is_aws
 from bucket_brigade.s3.bucket_values import NOTHING_BLOCKED, Identity, PublicAccessBlock
 from bucket_brigade.s3.buckets import public_access_block_of
 from bucket_brigade.s3.calls import FOREIGN_ERRORS
@@ -24,7 +23,6 @@ from bucket_brigade.s3.reading import nanoseconds
 from bucket_brigade.s3.session import make_session, require_credentials
 from bucket_brigade.settings.values import EndpointSettings
 
-_AWS = re.compile(r"\.amazonaws\.com(\.cn)?\Z|\.amazonaws\.eu\Z")
 _CONNECTIONS = 4
 
 _SOURCES = {
@@ -84,11 +82,6 @@ async def find_credentials(endpoint: EndpointSettings) -> Credentials:
 def masked(access_key_id: str) -> str:
     """Return the ends of an access key id: enough to recognize it, too little to use it."""
     return f"{access_key_id[:4]}…{access_key_id[-4:]}" if len(access_key_id) >= 12 else f"{access_key_id[:2]}…"
-
-
-def is_aws(endpoint_url: str) -> bool:
-    """Tell whether a URL is one of AWS's own."""
-    return bool(_AWS.search(urlsplit(endpoint_url).hostname or ""))
 
 
 async def caller_identity(endpoint: EndpointSettings, endpoint_url: str) -> Identity:

@@ -22,10 +22,11 @@ from bucket_brigade.jobs.doctor.probing import Prober
 from bucket_brigade.jobs.doctor.surroundings import connection_findings, credentials_finding, identity_finding
 from bucket_brigade.jobs.sides import same_service
 from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.addresses import is_aws
 from bucket_brigade.s3.bucket_values import BucketInfo, Identity
 from bucket_brigade.s3.buckets import BucketControl, open_bucket_control
 from bucket_brigade.s3.client import ClientStore
-from bucket_brigade.s3.identity import account_public_access_block, caller_identity, find_credentials, is_aws
+from bucket_brigade.s3.identity import account_public_access_block, caller_identity, find_credentials
 from bucket_brigade.s3.profile import EndpointProfile, write_profile
 from bucket_brigade.s3.reach import proxy_for, reach
 from bucket_brigade.s3.session import open_client
