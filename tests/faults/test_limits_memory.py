@@ -15,11 +15,11 @@ from tests.integration.program import Program
 from tests.servers import RunningServer
 
 MIB = 1 << 20
-COUNT, SIZE = 32, 24 * MIB
-"""All are in flight at a time: 768 MiB."""
+COUNT, SIZE = 24, 24 * MIB
+"""All are in flight at a time: 576 MiB."""
 
 PARTS = ["--part-size", "5MiB", "--multipart-threshold", "16MiB", "--processes", "1", "--concurrency", "64"]
-LIMIT_MIB = 400
+LIMIT_MIB = 350
 ONE_HEAP = "MALLOC_ARENA_MAX=1"
 """Else every thread reserves 64 MiB of addresses, which it hardly uses, and they count as well."""
 
