@@ -37,7 +37,7 @@ class DeletingSink:
             self.deleted += len(outcomes)
 
 
-@pytest.mark.parametrize("keys", [1, 7, 2500])
+@pytest.mark.parametrize("keys", [20, 2500])
 async def test_ten_thousand_versions_are_emptied(keys: int) -> None:
     store = MemoryStore("bucket")
     store.buckets["bucket"].versioned = True
