@@ -84,6 +84,7 @@ class EmptyStore:
         pin: Pin = UNPINNED,
         attributes: ObjectAttributes | None = None,
         tagging: bool = False,
+        **_: object,
     ) -> Written:
         return Written(ETAG)
 

@@ -307,6 +307,7 @@ local function list_buckets()
 end
 
 local function object_request(method, bucket, key, args)
+    if args.tagging then return send(200, XML .. "<Tagging" .. NAMESPACE .. "><TagSet/></Tagging>") end
     if method == "GET" then return get(bucket, key) end
     if method == "HEAD" then return head(bucket, key) end
     if method == "PUT" then
