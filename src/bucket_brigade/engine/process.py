@@ -154,7 +154,8 @@ async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
             governor = open_governor(setup.engine)
             if (gate := open_gate(setup.state_dir, endpoint)) is not None:
                 governor.throttle.share(gate)
-            return await stack.enter_async_context(open_store(endpoint, engine=setup.engine, governor=governor))
+            opening = open_store(endpoint, engine=setup.engine, governor=governor, state_dir=setup.state_dir)
+            return await stack.enter_async_context(opening)
 
         stores = JobStores(setup.folder, setup.engine, open_side)
         stores.look()

@@ -45,6 +45,7 @@ from bucket_brigade.planning.build import build_planner
 from bucket_brigade.planning.planner import Planner
 from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.open import open_store
+from bucket_brigade.s3.profile import read_profile
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
 from bucket_brigade.s3.throttle import open_gate
@@ -235,7 +236,7 @@ class Brigade(VersionCalls):
 
     async def _store_of(self, endpoint: EndpointSettings) -> RetryingStore:
         if endpoint not in self._stores:
-            opening = open_store(endpoint, engine=self.settings.engine)
+            opening = open_store(endpoint, engine=self.settings.engine, state_dir=self.settings.state_dir)
             store = await self._stack.enter_async_context(opening)
             self._stores[endpoint] = store
         return self._stores[endpoint]
@@ -262,8 +263,13 @@ class Brigade(VersionCalls):
             single=single,
             catalog_path=catalog_path,
             batch_size=engine.batch_size,
-            list_shards=engine.list_shards,
+            list_shards=engine.list_shards or self._shards_known_of(job),
         )
+
+    def _shards_known_of(self, job: Job) -> int:
+        """Return 1 where the source's endpoint was found to list in no order that can be divided, else 0: as it turns out."""
+        source, _ = job_endpoints(self.settings, job)
+        return 0 if source is None or read_profile(self.settings.state_dir, source).lists_in_shards else 1
 
     async def _catalog_store(self, job: Job) -> Store | None:
         """Return the store of the catalog's own location: that of the job's side with the same endpoint, with its flags."""

@@ -12,6 +12,7 @@ from bucket_brigade.errors import ConfigError
 from bucket_brigade.local.descriptors import transfers_at_once
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT
+from bucket_brigade.s3.profile import read_profile
 from bucket_brigade.s3.renewal import Renewal, is_renewable
 from bucket_brigade.s3.retry import OnRetry
 from bucket_brigade.s3.retrying_store import RetryingStore
@@ -30,6 +31,7 @@ async def open_store(
     engine: EngineSettings,
     governor: Governor | None = None,
     on_retry: OnRetry | None = None,
+    state_dir: str | None = None,
 ) -> AsyncIterator[RetryingStore]:
     """Open an endpoint, with retries; its connections are closed at the end.
 
@@ -38,6 +40,7 @@ async def open_store(
         engine: gives the retry policy, and whether the concurrency finds itself.
         governor: of this endpoint, where several stores share it; else it has one of its own.
         on_retry: told of every retry.
+        state_dir: where the endpoint's profile is kept, if it has one.
 
     Raises:
         ConfigError: the settings are unsafe, or there are no credentials.
@@ -48,6 +51,8 @@ async def open_store(
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(endpoint, max_connections=connections))
         client_store = ClientStore(client, endpoint)
+        if state_dir is not None:
+            client_store.believe(read_profile(state_dir, endpoint))
         store: Store = client_store
         if engine.lane != "off":
             store = await _prefer_lane(stack, endpoint, client, client_store, connections, insist=engine.lane == "on")

@@ -52,6 +52,7 @@ class EndpointProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         ordered_listings: keys come in the order of their UTF-8 bytes.
         start_after: ``StartAfter`` is obeyed.
         url_encoding: ``encoding-type=url`` is obeyed, so that any key can be listed.
+        accepts_checksums: CRC64NVME is accepted with a write, whether or not it is looked at.
     """
 
     format: int = _FORMAT
@@ -76,6 +77,12 @@ class EndpointProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     ordered_listings: bool | None = None
     start_after: bool | None = None
     url_encoding: bool | None = None
+    accepts_checksums: bool | None = None
+
+    @property
+    def lists_in_shards(self) -> bool:
+        """Whether a long listing may be divided, as far as is known."""
+        return self.ordered_listings is not False and self.start_after is not False
 
     @property
     def conditional_writes(self) -> bool | None:

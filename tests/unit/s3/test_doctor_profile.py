@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bucket_brigade import __version__
+from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.profile import (
     MAX_AGE_S,
     UNKNOWN_PROFILE,
@@ -18,6 +19,7 @@ from bucket_brigade.s3.profile import (
     read_profile,
     write_profile,
 )
+from bucket_brigade.s3.session import open_client
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
 MINIO = EndpointSettings(
@@ -96,3 +98,24 @@ def test_conditions_are_enforced_only_where_every_kind_of_upload_enforces_them(
 ) -> None:
     profile = EndpointProfile(put_if_absent=tried[0], put_if_match=tried[1], complete_if_absent=tried[2])
     assert profile.conditional_writes is expected
+
+
+async def test_a_store_begins_with_what_its_endpoint_was_found_to_refuse(tmp_path: Path) -> None:
+    write_profile(str(tmp_path), MINIO, EndpointProfile(accepts_checksums=False, multi_delete=False, start_after=False))
+    profile = read_profile(str(tmp_path), MINIO)
+
+    async with open_client(MINIO, max_connections=1) as client:
+        told, insisting = (
+            ClientStore(client, MINIO),
+            ClientStore(client, msgspec.structs.replace(MINIO, checksum="crc64nvme")),
+        )
+        assert (told.sends_checksums, told.deletes_many) == (True, True)
+        told.believe(profile)
+        insisting.believe(profile)
+        assert (told.sends_checksums, told.deletes_many) == (False, False)
+        assert insisting.sends_checksums
+        told_nothing = ClientStore(client, MINIO)
+        told_nothing.believe(UNKNOWN_PROFILE)
+        assert (told_nothing.sends_checksums, told_nothing.deletes_many) == (True, True)
+    assert not profile.lists_in_shards
+    assert UNKNOWN_PROFILE.lists_in_shards

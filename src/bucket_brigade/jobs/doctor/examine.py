@@ -222,11 +222,14 @@ class Examiner:
         listed = {finding.subject for finding in self._findings}
         permissions = permission_findings(probed, self._place, prefix, user=user)
         self._findings += [finding for finding in permissions if finding.subject not in listed]
-        self._findings += capability_findings(probed.profile)
+        profile = msgspec.structs.replace(probed.profile, endpoint_url=self._place.url)
+        if not plain.deletes_many:
+            profile = msgspec.structs.replace(profile, multi_delete=False)
+        self._profile = profile
+        self._findings += capability_findings(profile)
         self._findings += leftover_finding(probed, self._place)
-        self._profile = msgspec.structs.replace(probed.profile, endpoint_url=self._place.url)
         try:
-            self._profile_path = write_profile(self._state_dir, self._endpoint, self._profile)
+            self._profile_path = write_profile(self._state_dir, self._endpoint, profile)
         except OSError as error:
             words = f"cannot be kept in {self._state_dir}: {error.strerror}"
             remedy = "Give a folder that can be written: --state-dir."

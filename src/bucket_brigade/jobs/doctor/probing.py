@@ -144,8 +144,9 @@ class Prober:
         except TransientError:
             return
         except PermanentError:
-            self._found["checksums"] = False
+            self._found["checksums"] = self._found["accepts_checksums"] = False
             return
+        self._found["accepts_checksums"] = True
         self._found["checksums"] = await self._refuses(
             self._put(key, _BODY, store=self._strict, crc64nvme=crc ^ 1), PermanentError
         )
@@ -281,13 +282,9 @@ class Prober:
         if self._allowed["delete"] is not None:
             return
         keys = [f"{self._base}/{name}" for name in _NAMES[:2]]
-        try:
-            errors = await self._store.delete_objects(bucket, [DeleteKey(key) for key in keys])
-            self._found["multi_delete"] = not errors
-        except TransientError:
-            return
-        except PermanentError:
-            self._found["multi_delete"] = False
+        errors = await self._known(self._store.delete_objects(bucket, [DeleteKey(key) for key in keys]))
+        # A store that goes over to single deletes tells that by itself.
+        self._found["multi_delete"] = True if errors == {} else None
 
     # --- how -----------------------------------------------------------------------------------------------------
 
