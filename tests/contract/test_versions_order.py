@@ -81,6 +81,21 @@ async def test_a_range_of_an_old_version_can_be_read(store: Store, versioned: st
         assert into == b"456"
 
 
+async def test_an_old_version_can_be_copied_over_the_present_one(store: Store, versioned: str) -> None:
+    kept = ObjectAttributes(content_type="x/y", metadata=(("a", "1"),))
+    old = await store.put_object(versioned, "a key+ü", b"old", attributes=kept)
+    await store.put_object(versioned, "a key+ü", b"present")
+    await store.delete_object(versioned, "a key+ü")
+
+    await store.copy_object(
+        versioned, "a key+ü", source_bucket=versioned, source_key="a key+ü", pin=Pin(old.etag, old.version_id)
+    )
+
+    head = await store.head_object(versioned, "a key+ü")
+    assert (head.etag, head.attributes.content_type, head.attributes.metadata) == (old.etag, "x/y", (("a", "1"),))
+    assert len(await _all(store, versioned)) == 4
+
+
 async def test_tags_of_a_version_outlive_a_marker(store: Store, versioned: str, quirks: Quirks) -> None:
     tags = (("a", "1"),)
     written = await store.put_object(versioned, "key", b"1", attributes=ObjectAttributes(tagging=tags))

@@ -52,6 +52,16 @@ async def oldest_first(store: Store, bucket: str, key: str) -> AsyncGenerator[Li
         yield version
 
 
+async def count_versions(store: Store, bucket: str, key: str) -> int:
+    """Return how many versions and delete markers a key has."""
+    found, following = await _page(store, bucket, key, None)
+    count = len(found)
+    while following is not None:
+        found, following = await _page(store, bucket, key, following)
+        count += len(found)
+    return count
+
+
 async def _page(
     store: Store, bucket: str, key: str, markers: _Markers | None
 ) -> tuple[list[ListedVersion], _Markers | None]:
