@@ -374,4 +374,5 @@ class Brigade(VersionCalls):
             return
         path = await write_catalog(job, journal, folder)
         if job.catalog is not None:
-            await deliver_catalog(path, job.catalog, await self._catalog_store(job))
+            store = await self._catalog_store(job)
+            await deliver_catalog(path, job.catalog, store, journal, self.settings.engine)

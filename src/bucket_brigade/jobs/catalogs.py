@@ -11,21 +11,23 @@ from collections.abc import Iterator
 import aiofiles
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.jobs.direct import transfer_now
 from bucket_brigade.jobs.folders import CATALOG
 from bucket_brigade.journal.port import BatchRecord, Journal
 from bucket_brigade.local.oserrors import translated
-from bucket_brigade.model.job import Job
+from bucket_brigade.model.job import Job, Operation
 from bucket_brigade.model.location import LocalPath, Location, S3Location
 from bucket_brigade.model.outcome import State
 from bucket_brigade.model.parts import MIB
+from bucket_brigade.model.transfer import JobId, Transfer
+from bucket_brigade.operations.port import BucketSide
 from bucket_brigade.operations.stream import read_ordered
 from bucket_brigade.planning.catalog import CatalogEntry, CatalogHeader, CatalogWriter
-from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.store import UNPINNED, Store
 from bucket_brigade.settings.private import private_opener
+from bucket_brigade.settings.values import EngineSettings
 
 CHUNK_BYTES = 8 * MIB
-MAX_CATALOG_PUT_BYTES = 1024 * MIB
 
 
 async def write_catalog(job: Job, journal: Journal, folder: str) -> str:
@@ -50,19 +52,22 @@ def _entries(batch: BatchRecord) -> Iterator[CatalogEntry]:
             yield CatalogEntry(transfer.logical or transfer.target, transfer.target, transfer.size)
 
 
-async def deliver_catalog(path: str, location: Location, store: Store | None) -> None:
-    """Put a copy of the catalog where the user wants it: a file, or an object. TransferError where that is refused."""
+async def deliver_catalog(
+    path: str, location: Location, store: Store | None, journal: Journal, engine: EngineSettings
+) -> None:
+    """Put a copy of the catalog where the user wants it: a file, or an object. TransferError where that is refused.
+
+    In parts where it is large; ``journal`` remembers that upload.
+    """
     if isinstance(location, LocalPath):
         with translated(f"write the catalog {location.path}"):
             await asyncio.to_thread(_copy_whole, path, location.path)
     elif isinstance(location, S3Location) and store is not None:
-        if os.path.getsize(path) > MAX_CATALOG_PUT_BYTES:
-            raise ConfigError(
-                f"the catalog {path} is too large for a single PUT", remedy=f"Upload it: brigade cp {path} {location}"
-            )
-        async with aiofiles.open(path, "rb") as file:
-            content = await file.read()
-        await store.put_object(location.bucket, location.key, content, crc64nvme=crc64nvme(content))
+        status = os.stat(path)
+        upload = Job(id=JobId(CATALOG), operation=Operation.UPLOAD, source=LocalPath(path=path), target=location)
+        transfer = Transfer(os.path.basename(path), location.key, status.st_size, "", status.st_mtime_ns)
+        side = BucketSide(store, location.endpoint, location.bucket)
+        await transfer_now(upload, transfer, None, side, engine, ledger=journal)
 
 
 def _copy_whole(path: str, target: str) -> None:

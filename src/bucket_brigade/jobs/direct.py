@@ -14,7 +14,7 @@ from bucket_brigade.model.outcome import Done, Failed, Outcome, Skipped, Vanishe
 from bucket_brigade.model.transfer import BatchId, Transfer
 from bucket_brigade.operations.budget import ByteBudget
 from bucket_brigade.operations.build import build_operation
-from bucket_brigade.operations.port import BatchView, BucketSide, Context
+from bucket_brigade.operations.port import BatchView, BucketSide, Context, UploadLedger
 from bucket_brigade.settings.values import EngineSettings
 
 
@@ -41,9 +41,17 @@ class NoLedger:
 
 
 async def transfer_now(
-    job: Job, transfer: Transfer, source: BucketSide | None, target: BucketSide | None, engine: EngineSettings
+    job: Job,
+    transfer: Transfer,
+    source: BucketSide | None,
+    target: BucketSide | None,
+    engine: EngineSettings,
+    *,
+    ledger: UploadLedger | None = None,
 ) -> Done:
     """Run one transfer of a job through its stages; return when it is verified and durable.
+
+    ``ledger`` remembers its multipart upload beyond this process, so that whoever comes after a kill can abort it.
 
     Raises:
         NotFound: the source is not there.
@@ -54,11 +62,11 @@ async def transfer_now(
     context = Context(
         job=job,
         budget=ByteBudget(engine.memory_bytes),
-        ledger=NoLedger(),
+        ledger=ledger or NoLedger(),
         part_concurrency=engine.part_concurrency,
     )
     operation = build_operation(context, source, target)
-    batch = BatchView(BatchId(0), (transfer,), begun_before=False)
+    batch = BatchView(BatchId(0), (transfer,), begun_before=ledger is not None)
     try:
         done = Done()
         for stage in operation.stages:

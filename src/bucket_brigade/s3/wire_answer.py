@@ -13,7 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 HEAD_BYTES = 16 * 1024
 """Room for heads in each connection; answers to small requests fit whole."""
 MAX_HEAD_BYTES = 256 * 1024
-MAX_BODY_BYTES = 64 << 20
+MAX_BODY_BYTES = 16 << 20
 """Of an answer read into memory: a page of 1,000 keys of 1,024 bytes, each URL-encoded, has 4 MB."""
 MAX_ERROR_BYTES = 64 * 1024
 """Of the body of an error; what is beyond it is not read."""
