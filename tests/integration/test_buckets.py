@@ -11,7 +11,7 @@ import pytest
 from bucket_brigade.errors import BrigadeError, ConfigError, JobFailed, NotFound
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.request import JobRequest
-from bucket_brigade.model.job import EndpointOverrides, ObjectAttributes, TransferOptions
+from bucket_brigade.model.job import EndpointOverrides, JobState, ObjectAttributes, TransferOptions
 from bucket_brigade.s3.bucket_values import (
     ALL_BLOCKED,
     NOTHING_BLOCKED,
@@ -23,6 +23,7 @@ from bucket_brigade.s3.bucket_values import (
 )
 from bucket_brigade.s3.buckets import BucketControl
 from bucket_brigade.settings.values import Secret, Settings
+from tests.integration.buckets import put_all
 from tests.integration.program import Program
 from tests.servers import RunningServer
 
@@ -154,6 +155,20 @@ async def test_a_full_bucket_goes_only_by_force_with_all_that_is_in_it(brigade: 
         await store.head_bucket(bucket)
 
 
+async def test_what_is_more_than_a_page_is_deleted_by_a_durable_job(brigade: Brigade, bucket: str) -> None:
+    await brigade.create_bucket(f"mini://{bucket}", changes=BucketChanges(versioning=Versioning.ENABLED))
+    store = await brigade.store("mini")
+    await put_all(store, bucket, "", {f"{number:04}": b"" for number in range(600)})
+    await put_all(store, bucket, "", {f"{number:04}": b"again" for number in range(600)})
+    await store.create_multipart_upload(bucket, "u")
+
+    assert await brigade.delete_bucket(f"mini://{bucket}", force=True) == 1200
+    (status,) = await brigade.jobs()
+    assert (status.state, status.counters.done) == (JobState.DONE, 1200)
+    with pytest.raises(NotFound):
+        await store.head_bucket(bucket)
+
+
 @pytest.mark.parametrize(
     ("changes", "acl", "reason"),
     [
@@ -201,3 +216,4 @@ def test_the_commands_say_what_they_did(program: Program, ministack: RunningServ
     assert b"versioning           suspended" in program("bucket", "info", url).out
     (line,) = [line for line in program("ls", "mini://").out.decode().splitlines() if f" {bucket} " in line]
     assert line.endswith(" us-east-1")
+    assert program("rb", "--force", "--yes", url).out == f"removed {url} and all that was in it\n".encode()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import click
+import msgspec
 
 from bucket_brigade.cli.attributes import endpoint_overrides
 from bucket_brigade.cli.bucket_options import bucket_changes, bucket_options, shown_bucket
-from bucket_brigade.cli.invocation import load, with_brigade
+from bucket_brigade.cli.exits import OK
+from bucket_brigade.cli.invocation import load, output_of, resume_command, with_brigade
 from bucket_brigade.cli.locating import explaining, parse_bucket
-from bucket_brigade.cli.options import common_options, endpoint_options, json_option
+from bucket_brigade.cli.options import common_options, endpoint_options, json_option, output_options
 from bucket_brigade.cli.output import write_json
+from bucket_brigade.cli.running import run_request
 from bucket_brigade.cli.terminal import confirm
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
@@ -54,24 +58,34 @@ def mb(ctx: click.Context, /, bucket: str, object_lock: bool, as_json: bool, **f
 @click.option("--force", is_flag=True, help="First delete every object, version and upload in it.")
 @click.option("--yes", is_flag=True, help="Do not ask, with --force.")
 @endpoint_options
-@json_option
+@output_options
 @common_options
 @click.pass_context
-def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool, **flags: Any) -> None:
-    """Remove the empty BUCKET; with --force, also one that is not."""
-    settings = load(ctx).settings
-    location = parse_bucket(bucket, settings)
+def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool, **flags: Any) -> int:
+    """Remove the empty BUCKET; with --force, also one that is not: what is much is deleted by a job, which can be resumed."""
+    loaded = load(ctx)
+    location, overrides = parse_bucket(bucket, loaded.settings), endpoint_overrides(flags)
     if force and not yes:
         confirm(f"delete {location} and the bucket itself, with all versions")
+    # The job's own document would stand beside ours.
+    output = msgspec.structs.replace(output_of(ctx, loaded, flags), summary=False, as_json=False)
 
     async def remove(brigade: Brigade) -> int:
         with explaining(location):
-            return await brigade.delete_bucket(bucket, force=force, overrides=endpoint_overrides(flags))
+            request = await brigade.emptying_request(bucket, overrides=overrides) if force else None
+            if request is not None:
+                code = await run_request(brigade, request, output, functools.partial(resume_command, ctx))
+                if code != OK:
+                    return code
+            await brigade.delete_bucket(bucket, force=force, overrides=overrides)
+        return OK
 
-    deleted = with_brigade(settings, remove)
-    removed = str(location).rstrip("/")
-    text = f"removed {removed}" + (f" and {deleted:,} objects and versions in it" if force else "")
-    _tell({"removed": removed, "deleted": deleted}, text, as_json=as_json)
+    code = with_brigade(loaded.settings, remove)
+    if code == OK:
+        removed = str(location).rstrip("/")
+        text = f"removed {removed}" + (" and all that was in it" if force else "")
+        _tell({"removed": removed}, text, as_json=as_json)
+    return code
 
 
 @click.group()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bucket_brigade.errors import ConfigError, JobFailed, PermanentError, TransferError
-from bucket_brigade.jobs.emptying import empty_bucket
+from bucket_brigade.jobs.emptying import empty_bucket, is_long
 from bucket_brigade.jobs.handles import BucketHandle, bucket_of_entry
+from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.jobs.sides import endpoint_of
-from bucket_brigade.model.job import EndpointOverrides
+from bucket_brigade.model.job import EndpointOverrides, Job
 from bucket_brigade.model.location import DEFAULT_ENDPOINT, S3Location
 from bucket_brigade.s3.bucket_values import NO_CHANGES, BucketChanges, BucketInfo
 from bucket_brigade.s3.names import check_bucket_name
@@ -23,6 +24,7 @@ from bucket_brigade.settings.values import EndpointSettings, Settings
 
 if TYPE_CHECKING:
     from bucket_brigade.jobs.doctor.findings import Diagnosis
+    from bucket_brigade.jobs.run import JobRun
     from bucket_brigade.s3.buckets import BucketControl
 
 
@@ -47,6 +49,14 @@ class BucketCalls(abc.ABC):
         """Yield the handle of every bucket of the account."""
         for entry in await (await self.store(endpoint)).list_buckets():
             yield bucket_of_entry(self, entry, endpoint)
+
+    @abc.abstractmethod
+    async def submit(self, request: JobRequest) -> Job:
+        """Make a job of a request."""
+
+    @abc.abstractmethod
+    async def start(self, job_id: str, *, retry_failed: bool = False) -> JobRun:
+        """Run a job."""
 
     async def create_bucket(
         self,
@@ -91,13 +101,21 @@ class BucketCalls(abc.ABC):
     ) -> int:
         """Remove a bucket; with ``force`` also one that is not empty. Return how many objects, versions and markers went.
 
+        What is more than a page is deleted by a durable job: interrupted, it is resumed, or the bucket removed anew.
+
         Raises:
             ConfigError: it is not empty.
             JobFailed: with ``force``, something in it could not be deleted.
         """
         location = self._bucket(bucket)
         store = await self.store(location.endpoint, overrides)
-        deleted = await empty_bucket(store, location.bucket) if force else 0
+        deleted = 0
+        if force:
+            request = await self.emptying_request(bucket, overrides=overrides)
+            if request is not None:
+                report = await (await self.start((await self.submit(request)).id)).wait()
+                deleted = report.counters.done
+            deleted += await empty_bucket(store, location.bucket)
         try:
             await store.delete_bucket(location.bucket)
         except PermanentError as error:
@@ -106,6 +124,20 @@ class BucketCalls(abc.ABC):
             remedy = "Something wrote into it meanwhile; try again." if force else "--force deletes what is in it."
             raise ConfigError(f"{location.bucket} is not empty", remedy=remedy) from error
         return deleted
+
+    async def emptying_request(self, bucket: str, *, overrides: EndpointOverrides | None = None) -> JobRequest | None:
+        """Return the job that deletes everything in a bucket; None where it holds so little that no job is worth while."""
+        location = self._bucket(bucket)
+        long, has_versions = await is_long(await self.store(location.endpoint, overrides), location.bucket)
+        if not long:
+            return None
+        return JobRequest(
+            verb="rm",
+            source=str(location),
+            recursive=True,
+            all_versions=has_versions,
+            source_endpoint=overrides or EndpointOverrides(),
+        )
 
     async def bucket_info(self, bucket: str, *, overrides: EndpointOverrides | None = None) -> BucketInfo:
         """Return how a bucket is configured; what may not be read is named in ``unknown``. A missing one is NotFound."""

@@ -14,6 +14,7 @@ from bucket_brigade.s3.uploads import uploads_in_progress
 _IN_FLIGHT = 8
 _BATCH = 1000
 _FEW = 3
+_NO_VERSIONS = ("NotImplemented", "MethodNotAllowed")
 
 
 async def empty_bucket(store: Store, bucket: str) -> int:
@@ -29,11 +30,24 @@ async def empty_bucket(store: Store, bucket: str) -> int:
     return deleted + await _delete_all(store, bucket, _objects(store, bucket))
 
 
+async def is_long(store: Store, bucket: str) -> tuple[bool, bool]:
+    """Return whether a bucket holds more than a page, so that emptying it should be a job; and whether it has versions."""
+    try:
+        versions = await store.list_object_versions(bucket)
+    except PermanentError as error:
+        if not (isinstance(error, NotSupported) or error.code in _NO_VERSIONS):
+            raise
+        return (await store.list_objects(bucket)).next_token is not None, False
+    if versions.versions:
+        return versions.next_markers is not None, True
+    return (await store.list_objects(bucket)).next_token is not None, False
+
+
 async def _delete_versions(store: Store, bucket: str) -> int:
     try:
         await store.list_object_versions(bucket, page_size=1)
     except PermanentError as error:
-        if isinstance(error, NotSupported) or error.code in ("NotImplemented", "MethodNotAllowed"):
+        if isinstance(error, NotSupported) or error.code in _NO_VERSIONS:
             return 0
         raise
     return await _delete_all(store, bucket, _versions(store, bucket))
