@@ -123,6 +123,8 @@ class JobLimits:
         self._timetable = parse_bandwidth(limits.max_bandwidth)
         self.requests.per_s = limits.max_requests_per_second or None
         self.tick()
+        for store, _, _ in self._stores:
+            store.governor.choose(auto=not limits.concurrency)
         for listener in list(self._listeners):
             listener()
 
@@ -140,13 +142,13 @@ class JobLimits:
     def attach(self, store: Limitable) -> None:
         """Hold every attempt that goes through ``store`` to the limits, while there are any."""
         self._stores.append((store, store.inner, cast("Store", _LimitedStore(store.inner, self))))
+        store.governor.choose(auto=not self.limits.concurrency)
         self._apply()
 
     def _apply(self) -> None:
         on = self.requests.per_s is not None or self.sent.per_s is not None
         for store, bare, limited in self._stores:
             store.inner = limited if on else bare
-            store.governor.choose(auto=not self.limits.concurrency)
 
 
 class _LimitedStore:

@@ -83,6 +83,34 @@ async def test_ten_thousand_transfers_run_once_each_with_never_more_in_flight_th
     assert (counters.done, counters.done_bytes) == (10_000, 100_000)
 
 
+async def test_as_many_are_in_flight_as_the_concurrency_of_the_moment_allows() -> None:
+    wanted, flying = [2], 0
+    gate = asyncio.Semaphore(0)
+
+    async def fly(transfer: Transfer) -> Outcome:
+        nonlocal flying
+        flying += 1
+        await gate.acquire()
+        flying -= 1
+        return Done(transfer.size)
+
+    journal = await planned(transfers(100))
+    worker = worker_of(await queue_of(journal), ScriptedStage(fly), changing=lambda: wanted[0])
+    running = asyncio.create_task(worker.run())
+    for number in (2, 7, 3):
+        wanted[0] = number
+        worker.resize()
+        for _ in range(7):
+            gate.release()
+        await until(lambda number=number: flying == number and gate._value == 0)  # type: ignore[misc]
+        assert worker.concurrency == number
+    for _ in range(100):
+        gate.release()
+    await asyncio.wait_for(running, 10)
+    assert (await expect_counts(journal)).done == 100
+    worker.resize()  # of a worker that is over: nothing happens
+
+
 kinds = st.sampled_from([Done(1), Skipped("S", "s"), Vanished(), Failed("F", "f")])
 
 

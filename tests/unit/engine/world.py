@@ -103,6 +103,7 @@ def worker_of(
     watcher: Watcher | None = None,
     count_retries: Callable[[], int] = int,
     max_batch_attempts: int = 10,
+    changing: Callable[[], int] | None = None,
 ) -> Worker:
     settings = EngineSettings(
         concurrency=concurrency, checkpoint_interval_s=interval_s, max_batch_attempts=max_batch_attempts
@@ -113,6 +114,7 @@ def worker_of(
         settings,
         watcher or Watcher(),
         count_retries=count_retries,
+        concurrency=changing,
     )
 
 
