@@ -180,6 +180,8 @@ async def test_a_history_needs_a_target_that_keeps_it(
     assert f"brigade bucket set mini://{bucket} --versioning on" in ended.err
     ended = brigade("cp", f"mini://{bucket}/", "there/", "--as-of", "1d", code=USAGE)
     assert "keeps no versions" in ended.err
+    ended = brigade("rm", "mini://no-such-bucket/k", "--all-versions", "--yes", code=USAGE)
+    assert "does not exist" in ended.err
     assert brigade.job_ids() == []
     assert await versions_in(mini, bucket) == []
 

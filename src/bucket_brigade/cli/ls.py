@@ -83,16 +83,16 @@ async def _show(
             return
         if flags["versions"] or flags["as_of"]:
             await show_versions(store, where, listing, recursive=flags["recursive"], as_of=flags["as_of"])
-            return
-        show = _show_logical if flags["logical"] else _show_stored
-        await show(
-            store,
-            where,
-            listing,
-            recursive=flags["recursive"],
-            page_size=flags["page_size"],
-            shards=flags["shards"],
-        )
+        else:
+            show = _show_logical if flags["logical"] else _show_stored
+            await show(
+                store,
+                where,
+                listing,
+                recursive=flags["recursive"],
+                page_size=flags["page_size"],
+                shards=flags["shards"],
+            )
     if where.key and not (listing.totals.objects or listing.prefixes):
         raise ConfigError(
             f"there is nothing at {where}", remedy=f"`brigade ls {where.endpoint}://{where.bucket}/` shows what is."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucket_brigade.errors import AccessDenied, ConfigError, NotFound, TransferError
 from bucket_brigade.model.acl import public_access
-from bucket_brigade.model.job import Job, ObjectAttributes
+from bucket_brigade.model.job import CURRENT_VERSIONS, Job, ObjectAttributes
 from bucket_brigade.model.location import LocalPath, S3Location
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
 from bucket_brigade.planning.sources import SourceEntry
@@ -30,17 +30,21 @@ _OWNER_ONLY = frozenset({"private", "bucket-owner-read", "bucket-owner-full-cont
 
 
 async def check_source(job: Job, store: Store) -> None:
-    """Make sure that a recursive source's bucket can be listed.
+    """Make sure that a recursive source's bucket can be listed; where the job means versions, that these can be.
 
     Raises:
         ConfigError: there is no such bucket, or the credentials are refused.
     """
     source = job.source
-    if isinstance(source, S3Location) and source.recursive:
-        try:
+    if not isinstance(source, S3Location):
+        return
+    try:
+        if job.versions != CURRENT_VERSIONS:
+            await store.list_object_versions(source.bucket, prefix=source.key, page_size=1)
+        elif source.recursive:
             await store.list_objects(source.bucket, prefix=source.key, page_size=1)
-        except TransferError as error:
-            raise explained(error, source.endpoint, source.bucket) from error
+    except TransferError as error:
+        raise explained(error, source.endpoint, source.bucket) from error
 
 
 async def check_target(job: Job, store: Store) -> None:
