@@ -256,7 +256,15 @@ class MemoryStore:
         return upload_id
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Body,
+        *,
+        crc64nvme: int | None = None,
+        algorithm: str | None = None,
     ) -> Written:
         home = await self._request("upload_part", bucket)
         upload = find_upload(home, "upload_part", key, upload_id)
@@ -274,6 +282,7 @@ class MemoryStore:
         start: int,
         length: int,
         pin: Pin = UNPINNED,
+        algorithm: str | None = None,
     ) -> Written:
         home = await self._request("upload_part_copy", bucket)
         upload = find_upload(home, "upload_part_copy", key, upload_id)
@@ -293,6 +302,7 @@ class MemoryStore:
         size: int,
         crc64nvme: int | None = None,
         condition: Condition = UNCONDITIONAL,
+        algorithm: str | None = None,
     ) -> Written:
         operation = "complete_multipart_upload"
         home = await self._request(operation, bucket)

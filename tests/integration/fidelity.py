@@ -60,6 +60,7 @@ class Row:
         seen: the names in ``look`` that show it.
         locked: it needs a bucket with object lock.
         customer_key: it is the key of SSE-C.
+        carried: it is a thing that copies carry over.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Row:
     seen: tuple[str, ...]
     locked: bool = False
     customer_key: bool = False
+    carried: bool = True
 
     @property
     def key(self) -> str:
@@ -149,9 +151,20 @@ ROWS = (
         ("ObjectLockLegalHoldStatus",),
         locked=True,
     ),
+    *(
+        Row(
+            f"Checksum {algorithm}",
+            ObjectAttributes(checksum_algorithm=algorithm),
+            {"ChecksumAlgorithm": algorithm},
+            (f"Has{algorithm}",),
+            carried=False,
+        )
+        for algorithm in ("CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256")
+    ),
 )
 
 
+CARRIED_ROWS = tuple(row for row in ROWS if row.carried)
 _TOGETHER = (
     "Content-Type",
     "Content-Encoding",
@@ -238,7 +251,7 @@ class Bench:
         """Return everything that can be asked about an object."""
         secret = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": CUSTOMER_KEY} if row.customer_key else {}
         try:
-            head = dict(await self.client.head_object(Bucket=bucket, Key=key, **secret))
+            head = dict(await self.client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **secret))
         except Exception:
             return {}
         tags = (await self.client.get_object_tagging(Bucket=bucket, Key=key))["TagSet"]
@@ -246,6 +259,7 @@ class Bench:
             acl = await self.client.get_object_acl(Bucket=bucket, Key=key)
         except ClientError as error:
             acl = {"Grants": [{"Permission": str(error), "Grantee": {}}]}
+        head |= {name.replace("Checksum", "Has"): True for name in head if name.startswith("Checksum")}
         head["Tags"] = sorted((tag["Key"], tag["Value"]) for tag in tags)
         head["Grants"] = sorted(
             (grant["Permission"], grant["Grantee"].get("URI") or grant["Grantee"].get("ID") or "")
@@ -259,7 +273,9 @@ class Bench:
             return {"failed": REFUSED}.get(told.get(key, ""), UNKNOWN)
         wanted = await self.look(self.bucket("source", row), self.source_key(row, size), row)
         plain = await self.look(self.bucket("source", row), f"plain/{size}/{row.key}", ROWS[0])
-        if all(wanted.get(name) == plain.get(name) for name in row.seen if name != "ServerSideEncryption"):
+        if row.carried and all(
+            wanted.get(name) == plain.get(name) for name in row.seen if name != "ServerSideEncryption"
+        ):
             known = any(name == "ServerSideEncryption" and wanted.get(name) for name in row.seen)
             if not known:
                 return REFUSED if told.get(key) == "failed" else UNKNOWN
@@ -327,9 +343,9 @@ class Bench:
     async def carry_all(self, matrix: Matrix) -> None:
         for column in CARRIED:
             for rows in (
-                [row for row in ROWS if not row.locked and not row.customer_key],
-                [row for row in ROWS if row.locked],
-                [row for row in ROWS if row.customer_key],
+                [row for row in CARRIED_ROWS if not row.locked and not row.customer_key],
+                [row for row in CARRIED_ROWS if row.locked],
+                [row for row in CARRIED_ROWS if row.customer_key],
             ):
                 await self.carry(rows, column, matrix)
 
@@ -422,13 +438,13 @@ def document(matrix: Matrix, servers: list[str]) -> str:
 def section(matrix: Matrix, server: str) -> str:
     """Return what the document says of one server."""
     lines = []
-    for kind, columns, title in (
-        ("set", SET, "Set by a flag"),
-        ("carried", CARRIED, "Carried over by `--preserve all`"),
+    for kind, columns, rows, title in (
+        ("set", SET, ROWS, "Set by a flag"),
+        ("carried", CARRIED, CARRIED_ROWS, "Carried over by `--preserve all`"),
     ):
         lines += [f"## {title}, on {server}", "", _line(["", *columns]), _line(["---"] * (len(columns) + 1))]
         lines += [
-            _line([row.name, *(matrix.outcome(server, kind, column, row.name) for column in columns)]) for row in ROWS
+            _line([row.name, *(matrix.outcome(server, kind, column, row.name) for column in columns)]) for row in rows
         ]
         lines.append("")
     return "\n".join(lines)

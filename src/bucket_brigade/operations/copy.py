@@ -165,7 +165,12 @@ class CopyStage:
         try:
             await run_together(copy_next, self._part_concurrency)
             written = await self._target.store.complete_multipart_upload(
-                target.bucket, target.key, upload_id, [held[number] for number in sorted(held)], size=target.size
+                target.bucket,
+                target.key,
+                upload_id,
+                [held[number] for number in sorted(held)],
+                size=target.size,
+                algorithm=target.algorithm,
             )
         except TransferError:
             await self._uploads.give_up(target, row, upload_id)
@@ -187,5 +192,6 @@ class CopyStage:
             start=part.start,
             length=part.length,
             pin=pin,
+            algorithm=target.algorithm,
         )
-        return PartReceipt(number=part.number, etag=written.etag, size=part.length)
+        return PartReceipt(number=part.number, etag=written.etag, size=part.length, checksum=written.checksum)

@@ -58,6 +58,12 @@ class MultipartTarget:
     index: int
     concede: Concede | None = None
 
+    @property
+    def algorithm(self) -> str | None:
+        """The checksum algorithm of the upload, where it is another one than CRC64NVME."""
+        asked = self.attributes.checksum_algorithm
+        return None if asked == "CRC64NVME" else asked
+
 
 class MultipartUploads:
     """Opens, continues and ends multipart uploads, each recorded in the journal before the store hears of it."""
@@ -202,7 +208,13 @@ class MultipartWriter:
                 before_complete()
             receipts = [held[number] for number in sorted(held)]
             written = await target.store.complete_multipart_upload(
-                target.bucket, target.key, upload_id, receipts, size=target.size, crc64nvme=crc
+                target.bucket,
+                target.key,
+                upload_id,
+                receipts,
+                size=target.size,
+                crc64nvme=crc,
+                algorithm=target.algorithm,
             )
         except TransferError:
             await self._uploads.give_up(target, row, upload_id)
@@ -231,10 +243,22 @@ class MultipartWriter:
                     if present is not None and present.size == part.length and etag_is_md5_of(present.etag, buffer):
                         continue
                     written = await target.store.upload_part(
-                        target.bucket, target.key, upload_id, part.number, buffer, crc64nvme=crc
+                        target.bucket,
+                        target.key,
+                        upload_id,
+                        part.number,
+                        buffer,
+                        crc64nvme=crc,
+                        algorithm=target.algorithm,
                     )
                     prove_part(target.key, part.number, written, crc)
-                held[part.number] = PartReceipt(number=part.number, etag=written.etag, size=part.length, crc64nvme=crc)
+                held[part.number] = PartReceipt(
+                    number=part.number,
+                    etag=written.etag,
+                    size=part.length,
+                    crc64nvme=crc,
+                    checksum=written.checksum,
+                )
 
         await run_together(send_next, self._part_concurrency)
         return crcs

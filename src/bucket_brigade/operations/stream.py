@@ -79,7 +79,7 @@ class StreamInStage:
             size = sum(receipt.size for receipt in receipts)
             crc = combine_parts((receipt.crc64nvme or 0, receipt.size) for receipt in receipts)
             await target.store.complete_multipart_upload(
-                target.bucket, target.key, upload_id, receipts, size=size, crc64nvme=crc
+                target.bucket, target.key, upload_id, receipts, size=size, crc64nvme=crc, algorithm=target.algorithm
             )
         except BaseException:
             await self._uploads.give_up(target, row, upload_id)
@@ -99,9 +99,13 @@ class StreamInStage:
 
         async def send(number: int, data: memoryview) -> None:
             crc = crc64nvme(data)
-            written = await target.store.upload_part(target.bucket, target.key, upload_id, number, data, crc64nvme=crc)
+            written = await target.store.upload_part(
+                target.bucket, target.key, upload_id, number, data, crc64nvme=crc, algorithm=target.algorithm
+            )
             prove_part(target.key, number, written, crc)
-            receipts.append(PartReceipt(number=number, etag=written.etag, size=len(data), crc64nvme=crc))
+            receipts.append(
+                PartReceipt(number=number, etag=written.etag, size=len(data), crc64nvme=crc, checksum=written.checksum)
+            )
 
         async def send_one() -> bool:
             async with contextlib.AsyncExitStack() as held:

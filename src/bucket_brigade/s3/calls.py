@@ -25,11 +25,11 @@ from bucket_brigade.errors import (
     TransferError,
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
-from bucket_brigade.s3.checksums import CRC64NVME, crc64nvme, decode_crc, encode_crc
-from bucket_brigade.s3.echo import Echo, not_honoured, unconfirmed
+from bucket_brigade.s3.checksums import CRC64NVME, crc64nvme, decode_crc, digest_of, encode_crc
+from bucket_brigade.s3.echo import Echo, demands_echo, not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.session import Client
-from bucket_brigade.s3.store import Condition, Pin, Written
+from bucket_brigade.s3.store import Body, Condition, Pin, Written
 from bucket_brigade.settings.customer_keys import key_and_digest
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
@@ -67,6 +67,8 @@ OPERATIONS = (
 )
 
 CHECKSUM_PARAMETERS = ("ChecksumCRC64NVME", "ChecksumAlgorithm", "ChecksumType")
+FULL_OBJECT_ALGORITHMS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
+"""Of an upload in parts these give a checksum of the whole object, the others one of the parts' checksums."""
 
 _CHECKSUM_REFUSALS = frozenset(
     {"InvalidRequest", "InvalidArgument", "InvalidHeader", "BadRequest", "MalformedXML", "MissingContentLength"}
@@ -173,10 +175,12 @@ class Caller:
         self, operation: str, params: dict[str, Any], answer: Answer, attributes: ObjectAttributes, *, etag: str = ""
     ) -> None:
         """Raise NotHonoured where an answer does not confirm the encryption that the write asked for."""
-        if attributes.sse is None and attributes.sse_kms_key_id is None and not self.customer_key_md5:
+        if not demands_echo(attributes) and not self.customer_key_md5:
             return
         echo = Echo(
-            answer.get("ServerSideEncryption", ""), answer.get("SSEKMSKeyId", ""), answer.get("SSECustomerKeyMD5", "")
+            answer.get("ServerSideEncryption", ""),
+            answer.get("SSEKMSKeyId", ""),
+            answer.get("SSECustomerKeyMD5", ""),
         )
         lack = unconfirmed(attributes, self.customer_key_md5, echo)
         if lack:
@@ -231,6 +235,17 @@ def refuses_checksums(error: TransferError) -> bool:
 def checksum_parameters(crc: int) -> dict[str, str]:
     """Return the parameters that send the CRC64NVME of a body with it; the algorithm is named because some stores ask."""
     return {"ChecksumAlgorithm": CRC64NVME, "ChecksumCRC64NVME": encode_crc(crc)}
+
+
+def other_algorithm(attributes: ObjectAttributes) -> str | None:
+    """Return the checksum algorithm that a job asks for, where it is another one than the one that goes with every write."""
+    algorithm = attributes.checksum_algorithm
+    return None if algorithm == CRC64NVME else algorithm
+
+
+def digest_parameters(algorithm: str, body: Body) -> dict[str, str]:
+    """Return the parameters that send a body's checksum by ``algorithm`` with it."""
+    return {"ChecksumAlgorithm": algorithm, f"Checksum{algorithm}": digest_of(algorithm, body)}
 
 
 def pin_parameters(pin: Pin) -> dict[str, Any]:

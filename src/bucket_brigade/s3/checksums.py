@@ -60,6 +60,13 @@ def combine_parts(parts: Iterable[tuple[int, int]]) -> int:
     return whole
 
 
+def digest_of(algorithm: str, data: Body) -> str:
+    """Return the checksum of a body by any of S3's algorithms, as its headers hold it."""
+    if algorithm in _HASHES:
+        return base64.b64encode(hashlib.new(algorithm.lower(), data, usedforsecurity=False).digest()).decode("ascii")
+    return encode_crc(crc_of(algorithm, data), algorithm)
+
+
 def content_md5(data: Body) -> str:
     """Return the MD5 of a body as the header Content-MD5 holds it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode("ascii")

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bucket_brigade.errors import NotFound, NotHonoured, PlanError
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.parts import MAX_PARTS
-from bucket_brigade.s3.calls import Answer, Caller, attribute_parameters, checksum_parameters, condition_parameters
+from bucket_brigade.s3.calls import (
+    FULL_OBJECT_ALGORITHMS,
+    Answer,
+    Caller,
+    attribute_parameters,
+    checksum_parameters,
+    condition_parameters,
+    digest_parameters,
+    other_algorithm,
+)
 from bucket_brigade.s3.checksums import CRC64NVME, decode_crc, encode_crc
 from bucket_brigade.s3.client_objects import copy_source
 from bucket_brigade.s3.reading import nanoseconds, quoted
@@ -23,6 +34,9 @@ from bucket_brigade.s3.store import (
     Written,
 )
 from bucket_brigade.s3.urls import decode_key
+
+OTHER_ALGORITHMS = ("CRC32", "CRC32C", "SHA1", "SHA256")
+"""Of checksums besides CRC64NVME."""
 
 
 class MultipartCalls(Caller):
@@ -41,10 +55,14 @@ class MultipartCalls(Caller):
     ) -> str:
         """Return the id of a new multipart upload."""
         params: dict[str, Any] = {"Bucket": bucket, "Key": key, **attribute_parameters(attributes)}
-        if checksum:
+        if (algorithm := other_algorithm(attributes)) is not None:
+            whole = algorithm in FULL_OBJECT_ALGORITHMS
+            params |= {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT" if whole else "COMPOSITE"}
+        elif checksum or attributes.checksum_algorithm is not None:
             params |= {"ChecksumAlgorithm": CRC64NVME, "ChecksumType": "FULL_OBJECT"}
-        answer = await self.call_with_checksums("CreateMultipartUpload", params)
-        if checksum:
+        send = self.call_with_checksums if attributes.checksum_algorithm is None else self.call
+        answer = await send("CreateMultipartUpload", params)
+        if checksum and algorithm is None:
             self.learn_checksum_type(answer.get("ChecksumType", ""))
         upload_id: str = answer.get("UploadId", "")
         if not upload_id:
@@ -57,10 +75,23 @@ class MultipartCalls(Caller):
         return upload_id
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Body,
+        *,
+        crc64nvme: int | None = None,
+        algorithm: str | None = None,
     ) -> Written:
         """Write one part."""
         params = {"Bucket": bucket, "Key": key, "UploadId": upload_id, "PartNumber": number, "Body": body}
+        if algorithm is not None:
+            digest = digest_parameters(algorithm, body)
+            answer = await self.call("UploadPart", params | digest)
+            written = self.written("UploadPart", params, answer, answer)
+            return msgspec.structs.replace(written, checksum=digest[f"Checksum{algorithm}"])
         if crc64nvme is not None:
             params |= checksum_parameters(crc64nvme)
         answer = await self.call_with_checksums("UploadPart", params)
@@ -78,6 +109,7 @@ class MultipartCalls(Caller):
         start: int,
         length: int,
         pin: Pin = UNPINNED,
+        algorithm: str | None = None,
     ) -> Written:
         """Fill one part from a byte range of another object."""
         params: dict[str, Any] = {
@@ -89,7 +121,9 @@ class MultipartCalls(Caller):
             **copy_source(source_bucket, source_key, pin),
         }
         answer = await self.call("UploadPartCopy", params, pinned=True)
-        return self.written("UploadPartCopy", params, answer, answer.get("CopyPartResult") or {})
+        result = answer.get("CopyPartResult") or {}
+        written = self.written("UploadPartCopy", params, answer, result)
+        return written if algorithm is None else msgspec.structs.replace(written, checksum=_checksum(result, algorithm))
 
     async def complete_multipart_upload(
         self,
@@ -101,6 +135,7 @@ class MultipartCalls(Caller):
         size: int,
         crc64nvme: int | None = None,
         condition: Condition = UNCONDITIONAL,
+        algorithm: str | None = None,
     ) -> Written:
         """Join the parts."""
         params: dict[str, Any] = {
@@ -110,8 +145,10 @@ class MultipartCalls(Caller):
             "MpuObjectSize": size,
             **condition_parameters(condition),
         }
-        with_crc = crc64nvme is not None and self.sends_checksums
-        params["MultipartUpload"] = {"Parts": [_part(one, with_crc=with_crc) for one in parts]}
+        with_crc = crc64nvme is not None and self.sends_checksums and algorithm is None
+        params["MultipartUpload"] = {"Parts": [_part(one, with_crc=with_crc, algorithm=algorithm) for one in parts]}
+        if algorithm is not None:
+            params["ChecksumType"] = "FULL_OBJECT" if algorithm in FULL_OBJECT_ALGORITHMS else "COMPOSITE"
         if crc64nvme is not None and with_crc and self.whole_checksums:
             params |= {"ChecksumCRC64NVME": encode_crc(crc64nvme), "ChecksumType": "FULL_OBJECT"}
         answer = await self.call("CompleteMultipartUpload", params)
@@ -164,8 +201,10 @@ class MultipartCalls(Caller):
         return UploadPage(uploads, following)
 
 
-def _part(receipt: PartReceipt, *, with_crc: bool) -> dict[str, Any]:
+def _part(receipt: PartReceipt, *, with_crc: bool, algorithm: str | None = None) -> dict[str, Any]:
     part: dict[str, Any] = {"PartNumber": receipt.number, "ETag": receipt.etag}
+    if algorithm is not None and receipt.checksum:
+        part[f"Checksum{algorithm}"] = receipt.checksum
     if with_crc and receipt.crc64nvme is not None:
         part["ChecksumCRC64NVME"] = encode_crc(receipt.crc64nvme)
     return part
@@ -173,7 +212,13 @@ def _part(receipt: PartReceipt, *, with_crc: bool) -> dict[str, Any]:
 
 def _receipt(part: Answer) -> PartReceipt:
     crc = decode_crc(part.get("ChecksumCRC64NVME", ""))
-    return PartReceipt(part["PartNumber"], quoted(part.get("ETag", "")), int(part.get("Size", 0)), crc)
+    other = next((value for name in OTHER_ALGORITHMS if (value := _checksum(part, name))), "")
+    return PartReceipt(part["PartNumber"], quoted(part.get("ETag", "")), int(part.get("Size", 0)), crc, other)
+
+
+def _checksum(answer: Answer, algorithm: str) -> str:
+    stated: str = answer.get(f"Checksum{algorithm}", "")
+    return stated
 
 
 def _next_marker(answer: Answer) -> int:

@@ -21,6 +21,8 @@ from bucket_brigade.s3.calls import (
     attribute_parameters,
     checksum_parameters,
     condition_parameters,
+    digest_parameters,
+    other_algorithm,
     pin_parameters,
 )
 from bucket_brigade.s3.checksums import content_md5
@@ -78,9 +80,12 @@ class ObjectCalls(Caller):
             params["ContentMD5"] = content_md5(
                 body
             )  # S3 demands a checksum with a lock, and the endpoint may take no other
-        if crc64nvme is not None:
+        if (algorithm := other_algorithm(attributes)) is not None:
+            params |= digest_parameters(algorithm, body)
+        elif crc64nvme is not None:
             params |= checksum_parameters(crc64nvme)
-        answer = await self.call_with_checksums("PutObject", params)
+        send = self.call_with_checksums if algorithm is None else self.call
+        answer = await send("PutObject", params)
         written = self.written("PutObject", params, answer, answer)
         self.demand_echo("PutObject", params, answer, attributes, etag=written.etag)
         return written
@@ -165,6 +170,8 @@ class ObjectCalls(Caller):
             params |= attribute_parameters(attributes, tagging=False)
             if _REPLACED_TOGETHER & params.keys():
                 params["MetadataDirective"] = "REPLACE"
+        if attributes is not None and attributes.checksum_algorithm is not None:
+            params["ChecksumAlgorithm"] = attributes.checksum_algorithm
         if tagging:
             tags = attribute_parameters(attributes or NO_ATTRIBUTES).get("Tagging", "")
             params |= {"TaggingDirective": "REPLACE", "Tagging": tags}

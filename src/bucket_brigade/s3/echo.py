@@ -14,7 +14,15 @@ from bucket_brigade.errors import NotHonoured
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.store import ObjectHead
 
-TOLD_BY_HEAD_ONLY = ("storage_class", "website_redirect", "bucket_key", "lock_mode", "retain_until", "legal_hold")
+TOLD_BY_HEAD_ONLY = (
+    "storage_class",
+    "website_redirect",
+    "bucket_key",
+    "lock_mode",
+    "retain_until",
+    "legal_hold",
+    "checksum_algorithm",
+)
 """Attributes that no answer to a write echoes."""
 
 _NAMES = {
@@ -24,6 +32,7 @@ _NAMES = {
     "lock_mode": "the object lock",
     "retain_until": "the end of the object lock",
     "legal_hold": "the legal hold",
+    "checksum_algorithm": "the checksum",
     "sse": "the encryption",
     "sse_kms_key_id": "the KMS key",
 }
@@ -35,6 +44,11 @@ class Echo(NamedTuple):
     sse: str
     kms_key_id: str
     customer_key_md5: str
+
+
+def demands_echo(asked: ObjectAttributes) -> bool:
+    """Tell whether the attributes ask for what the answer to a write has to confirm."""
+    return asked.sse is not None or asked.sse_kms_key_id is not None
 
 
 def unconfirmed(asked: ObjectAttributes, customer_key_md5: str, echo: Echo) -> str:
@@ -71,6 +85,7 @@ def lacking(asked: ObjectAttributes, head: ObjectHead) -> list[str]:
         "lock_mode": asked.lock_mode == found.lock_mode,
         "retain_until": _same_instant(asked.retain_until, found.retain_until),
         "legal_hold": (asked.legal_hold or "OFF") == (found.legal_hold or "OFF"),
+        "checksum_algorithm": asked.checksum_algorithm in (*head.checksums, *head.composite),
         "sse": asked.sse == found.sse,
         "sse_kms_key_id": same_kms_key(asked.sse_kms_key_id or "", found.sse_kms_key_id or ""),
     }

@@ -59,11 +59,13 @@ _OK, _PARTIAL = 200, 206
 def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHead:
     """Return what a GET or HEAD tells about an object of ``size`` bytes."""
     headers = answer.headers
+    full, composite = _checksums(answer) if with_checksums else ({}, ())
     return ObjectHead(
         size=size,
         etag=answer.header(b"etag"),
         modified_ns=http_date_to_ns(answer.header(b"last-modified")),
-        checksums=_full_checksums(answer) if with_checksums else {},
+        checksums=full,
+        composite=composite,
         attributes=_attributes(
             tuple([pair for pair in headers.items() if pair[0] in _ATTRIBUTES or pair[0].startswith(_METADATA)])
         ),
@@ -112,14 +114,15 @@ def version_id(answer: Answer) -> str | None:
     return answer.header(b"x-amz-version-id") if b"x-amz-version-id" in answer.headers else None
 
 
-def _full_checksums(answer: Answer) -> dict[str, str]:
-    if answer.headers.get(b"x-amz-checksum-type") == b"COMPOSITE":
-        return {}
-    return {
-        name: value.decode("utf-8", "surrogateescape")
-        for header, name in _CHECKSUMS
-        if (value := answer.headers.get(header)) and b"-" not in value
-    }
+def _checksums(answer: Answer) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the checksums of the whole object, and the algorithms of which the answer states only one of checksums."""
+    stated = {name: answer.header(header) for header, name in _CHECKSUMS if header in answer.headers}
+    if not stated:
+        return {}, ()
+    if answer.header(b"x-amz-checksum-type") == "COMPOSITE":
+        return {}, tuple(stated)
+    composite = tuple(name for name, value in stated.items() if "-" in value)
+    return {name: value for name, value in stated.items() if value and name not in composite}, composite
 
 
 def _count(value: str) -> int:

@@ -19,7 +19,7 @@ from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.calls import refuses_checksums, source_changed
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.client import ClientStore
-from bucket_brigade.s3.echo import not_honoured, unconfirmed
+from bucket_brigade.s3.echo import demands_echo, not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.lane_answers import encryption_echo, refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
@@ -146,7 +146,7 @@ class LaneCalls:
     ) -> None:
         """Raise NotHonoured where an answer does not confirm the encryption that the write asked for."""
         md5 = self._client.customer_key_md5
-        if attributes.sse is None and attributes.sse_kms_key_id is None and not md5:
+        if not md5 and not demands_echo(attributes):
             return
         lack = unconfirmed(attributes, md5, encryption_echo(answer))
         if lack:

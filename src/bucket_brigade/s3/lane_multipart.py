@@ -33,6 +33,8 @@ class MultipartLane(LaneCalls):
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
     ) -> str:
         """Return the id of a new multipart upload."""
+        if attributes.checksum_algorithm is not None:
+            return await self._client.create_multipart_upload(bucket, key, attributes=attributes, checksum=checksum)
         with_crc = checksum and self._client.sends_checksums
         form_key = ("CreateMultipartUpload", bucket, attributes, with_crc)
         prepared = self._get(form_key) or await self._book.prepare(
@@ -66,9 +68,19 @@ class MultipartLane(LaneCalls):
         return upload_id
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Body,
+        *,
+        crc64nvme: int | None = None,
+        algorithm: str | None = None,
     ) -> Written:
         """Write one part."""
+        if algorithm is not None:
+            return await self._client.upload_part(bucket, key, upload_id, number, body, algorithm=algorithm)
         with_crc = crc64nvme is not None and self._client.sends_checksums
         form_key = ("UploadPart", bucket, with_crc)
         prepared = self._get(form_key) or await self._book.prepare(
@@ -116,9 +128,10 @@ class MultipartLane(LaneCalls):
         start: int,
         length: int,
         pin: Pin = UNPINNED,
+        algorithm: str | None = None,
     ) -> Written:
         """Fill one part from a byte range of another object."""
-        prepared = await self._part_copy_form(bucket, source_bucket, pin)
+        prepared = None if algorithm is not None else await self._part_copy_form(bucket, source_bucket, pin)
         if prepared is None:
             return await self._client.upload_part_copy(
                 bucket,
@@ -130,6 +143,7 @@ class MultipartLane(LaneCalls):
                 start=start,
                 length=length,
                 pin=pin,
+                algorithm=algorithm,
             )
         fields = _part_fields(upload_id, number) | source_fields(source_bucket, source_key, pin)
         fields["x-amz-copy-source-range"] = f"bytes={start}-{start + length - 1}"
@@ -173,8 +187,13 @@ class MultipartLane(LaneCalls):
         size: int,
         crc64nvme: int | None = None,
         condition: Condition = UNCONDITIONAL,
+        algorithm: str | None = None,
     ) -> Written:
         """Join the parts."""
+        if algorithm is not None:
+            return await self._client.complete_multipart_upload(
+                bucket, key, upload_id, parts, size=size, condition=condition, algorithm=algorithm
+            )
         asked = any_condition(condition)
         with_crc = crc64nvme is not None and self._client.sends_checksums
         whole_crc = with_crc and self._client.whole_checksums

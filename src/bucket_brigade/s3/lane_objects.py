@@ -35,6 +35,8 @@ ANY_VERSION = "bucket-brigade-placeholder-version"
 ANY_VALUE = "bucket-brigade-placeholder-value"
 ANY_BODY = b"placeholder"
 
+_OWN_CHECKSUM = (None, "CRC64NVME")
+"""What a job may ask for where the CRC64NVME goes with the write anyway."""
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound"})
 _SOURCE_ARN = "arn:"
 
@@ -61,7 +63,9 @@ class ObjectLane(LaneCalls):
         shape = attributes
         if attributes.metadata:
             shape = _with_placeholders(attributes, fields)
-        with_crc = crc64nvme is not None and self._client.sends_checksums
+        with_crc = (
+            crc64nvme is not None and self._client.sends_checksums and attributes.checksum_algorithm in _OWN_CHECKSUM
+        )
         asked = UNCONDITIONAL
         if condition is not UNCONDITIONAL:
             asked = any_condition(condition)

@@ -69,26 +69,30 @@ def total_of_range(where: str, answer: dict[str, Any], start: int, into: memoryv
 
 def head_from_answer(answer: dict[str, Any], size: int, *, with_checksums: bool) -> ObjectHead:
     """Return what GetObject or HeadObject tells; checksums of a range mean nobody knows what, so they are left out."""
+    full, composite = _checksums(answer) if with_checksums else ({}, ())
     return ObjectHead(
         size=size,
         etag=answer.get("ETag", ""),
         modified_ns=nanoseconds(answer.get("LastModified")),
         version_id=answer.get("VersionId"),
-        checksums=_full_checksums(answer) if with_checksums else {},
+        checksums=full,
         attributes=_attributes(answer),
         tag_count=int(answer.get("TagCount") or 0),
         restore=answer.get("Restore", ""),
         archive_status=answer.get("ArchiveStatus", ""),
         sse_customer_key_md5=answer.get("SSECustomerKeyMD5", ""),
         missing_metadata=int(answer.get("MissingMeta") or 0),
+        composite=composite,
     )
 
 
-def _full_checksums(answer: dict[str, Any]) -> dict[str, str]:
+def _checksums(answer: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the checksums of the whole object, and the algorithms of which the answer states only one of checksums."""
+    stated = {name: value for name in _ALGORITHMS if (value := answer.get(f"Checksum{name}"))}
     if answer.get("ChecksumType") == "COMPOSITE":
-        return {}
-    stated = {name: answer.get(f"Checksum{name}", "") for name in _ALGORITHMS}
-    return {name: value for name, value in stated.items() if value and "-" not in value}
+        return {}, tuple(stated)
+    composite = tuple(name for name, value in stated.items() if "-" in value)
+    return {name: value for name, value in stated.items() if name not in composite}, composite
 
 
 def _attributes(answer: dict[str, Any]) -> ObjectAttributes:

@@ -333,11 +333,19 @@ class RetryingStore:
         return upload_id
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Body,
+        *,
+        crc64nvme: int | None = None,
+        algorithm: str | None = None,
     ) -> Written:
         """Write one part; written again it replaces itself."""
         return await self._run_resending(
-            self.inner.upload_part, bucket, key, upload_id, number, body, crc64nvme=crc64nvme
+            self.inner.upload_part, bucket, key, upload_id, number, body, crc64nvme=crc64nvme, algorithm=algorithm
         )
 
     async def upload_part_copy(
@@ -352,6 +360,7 @@ class RetryingStore:
         start: int,
         length: int,
         pin: Pin = UNPINNED,
+        algorithm: str | None = None,
     ) -> Written:
         """Fill one part from a byte range of another object."""
         return await self._run(
@@ -365,6 +374,7 @@ class RetryingStore:
             start=start,
             length=length,
             pin=pin,
+            algorithm=algorithm,
         )
 
     async def complete_multipart_upload(
@@ -377,6 +387,7 @@ class RetryingStore:
         size: int,
         crc64nvme: int | None = None,
         condition: Condition = UNCONDITIONAL,
+        algorithm: str | None = None,
     ) -> Written:
         """Join the parts. NoSuchUpload after a first attempt whose answer was lost may mean that it worked: HEAD decides."""
         tried = False
@@ -386,7 +397,14 @@ class RetryingStore:
             again, tried = tried, True
             try:
                 return await self.inner.complete_multipart_upload(
-                    bucket, key, upload_id, parts, size=size, crc64nvme=crc64nvme, condition=condition
+                    bucket,
+                    key,
+                    upload_id,
+                    parts,
+                    size=size,
+                    crc64nvme=crc64nvme,
+                    condition=condition,
+                    algorithm=algorithm,
                 )
             except (NotFound, PreconditionFailed) as error:
                 if not again or error.code == "NoSuchBucket":

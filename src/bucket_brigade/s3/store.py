@@ -71,6 +71,7 @@ class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
         archive_status: of intelligent tiering: ``ARCHIVE_ACCESS``, ``DEEP_ARCHIVE_ACCESS``; else empty.
         sse_customer_key_md5: of an object under SSE-C; else empty.
         missing_metadata: ``x-amz-missing-meta``: how many metadata the store could not put into headers.
+        composite: algorithms of which it states only a checksum of the parts' checksums.
     """
 
     size: int
@@ -84,17 +85,20 @@ class ObjectHead(msgspec.Struct, frozen=True, kw_only=True):
     archive_status: str = ""
     sse_customer_key_md5: str = ""
     missing_metadata: int = 0
+    composite: tuple[str, ...] = ()
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
     """The store's receipt for a write. ``etag`` is never empty: an answer without one is a StoreUnavailable.
 
     ``crc64nvme`` is the full-object (or part) CRC that the store states, None where it states none.
+    ``checksum`` is that of a part by the algorithm that its upload was asked for, as S3 writes it.
     """
 
     etag: str
     version_id: str | None = None
     crc64nvme: int | None = None
+    checksum: str = ""
 
 
 class ListedObject(msgspec.Struct, frozen=True, gc=False):
@@ -151,12 +155,13 @@ class DeleteError(msgspec.Struct, frozen=True, gc=False):
 
 
 class PartReceipt(msgspec.Struct, frozen=True, gc=False):
-    """One part of a multipart upload that the store holds."""
+    """One part of a multipart upload that the store holds. ``checksum`` is by the algorithm of the upload, if not CRC64NVME."""
 
     number: int
     etag: str
     size: int
     crc64nvme: int | None = None
+    checksum: str = ""
 
 
 class OpenUpload(msgspec.Struct, frozen=True, gc=False):
@@ -300,9 +305,20 @@ class Store(Protocol):
         ...
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: Body, *, crc64nvme: int | None = None
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: Body,
+        *,
+        crc64nvme: int | None = None,
+        algorithm: str | None = None,
     ) -> Written:
-        """Write one part, 1 to 10,000. An unknown upload is NotFound with code NoSuchUpload."""
+        """Write one part, 1 to 10,000. An unknown upload is NotFound with code NoSuchUpload.
+
+        ``algorithm`` is that of the upload, where it was created with another one than CRC64NVME.
+        """
         ...
 
     async def upload_part_copy(
@@ -317,8 +333,9 @@ class Store(Protocol):
         start: int,
         length: int,
         pin: Pin = UNPINNED,
+        algorithm: str | None = None,
     ) -> Written:
-        """Fill one part from a byte range of another object. A false pin is a SourceChanged."""
+        """Fill one part from a byte range of another object. A false pin is a SourceChanged. ``algorithm`` as for upload_part."""
         ...
 
     async def complete_multipart_upload(
@@ -331,6 +348,7 @@ class Store(Protocol):
         size: int,
         crc64nvme: int | None = None,
         condition: Condition = UNCONDITIONAL,
+        algorithm: str | None = None,
     ) -> Written:
         """Join the parts. ``size`` and ``crc64nvme`` are of the whole object; the store refuses another total where it can."""
         ...
