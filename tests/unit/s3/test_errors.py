@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -26,9 +27,10 @@ from bucket_brigade.errors import (
     Throttled,
     TransferError,
     TransientError,
+    Unreachable,
     WrongRegion,
 )
-from bucket_brigade.s3.errors import error_from_answer, error_from_exception, parse_retry_after_s, redact
+from bucket_brigade.s3.errors import clock_offset, error_from_answer, error_from_exception, parse_retry_after_s, redact
 
 
 def answer(status: int, code: str = "", message: str = "", **rest: str) -> TransferError:
@@ -226,3 +228,25 @@ def test_a_client_error_is_read_with_its_headers() -> None:
     assert isinstance(error, WrongRegion)
     assert error.request_id == "R1"
     assert "eu-west-3" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("date", "words"),
+    [
+        ("Sun, 22 Nov 2026 13:02:03 GMT", "1 h 2 min 3 s behind"),
+        ("Sun, 22 Nov 2026 11:59:55 GMT", "5 s ahead"),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", "0 s ahead"),
+        ("", ""),
+        ("tomorrow", ""),
+    ],
+)
+def test_a_wrong_clock_is_told_by_how_much_it_is_wrong(date: str, words: str) -> None:
+    assert clock_offset(date, now=datetime(2026, 11, 22, 12, tzinfo=UTC)) == words
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED])
+def test_an_endpoint_without_a_way_to_it_is_unreachable(code: int) -> None:
+    error = error_from_exception(OSError(code, "no way"), operation="PutObject")
+    assert isinstance(error, Unreachable)
+    lost = error_from_exception(ConnectionResetError(errno.ECONNRESET, "reset"), operation="PutObject")
+    assert not isinstance(lost, Unreachable)
