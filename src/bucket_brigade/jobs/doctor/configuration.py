@@ -61,7 +61,8 @@ def _versioning(info: BucketInfo) -> Finding | None:
         Versioning.ENABLED: "What is deleted or overwritten stays, and is billed, as an old version.",
         Versioning.SUSPENDED: "Old versions stay; new ones are no longer kept.",
     }
-    return Finding(subject="versioning", level=Level.OK, found=info.versioning.value, meaning=meanings[info.versioning])
+    words = "was never enabled" if info.versioning is Versioning.NEVER else info.versioning.value
+    return Finding(subject="versioning", level=Level.OK, found=words, meaning=meanings[info.versioning])
 
 
 def _object_lock(info: BucketInfo) -> Finding | None:

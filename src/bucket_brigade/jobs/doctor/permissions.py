@@ -181,16 +181,17 @@ def leftover_finding(probed: Probed, place: Place) -> list[Finding]:
     if not probed.left:
         return []
     names = ", ".join(f"{name} ({code})" for name, code in sorted(probed.left.items())[:5])
+    count = f"{len(probed.left)} probe object{'s' if len(probed.left) > 1 else ''}"
     uploads = any(name.startswith(LEFT_UPLOAD) for name in probed.left)
     listing = "list-multipart-uploads" if uploads else "list-object-versions"
     return [
         Finding(
             subject="probe",
             level=Level.ERROR,
-            found=f"{len(probed.left)} probe objects could not be deleted: {names}",
+            found=f"{count} could not be deleted: {names}",
             code="ProbeLeft",
-            meaning="They are small, of no use to anybody, and billed.",
-            remedy="Delete them with credentials that may.",
+            meaning="It is small, of no use to anybody, and billed. What else the endpoint can do was not tried.",
+            remedy="Delete it with credentials that may.",
             command=f"aws s3api {listing} --bucket {place.bucket} --prefix {probed.base}",
         )
     ]

@@ -91,17 +91,25 @@ class Prober:
 
     async def _try_all(self) -> None:
         first = await self._allows("put", self._put(self._base, _BODY))
-        await self._try_listing(written=first is not None)
+        await self._allows("list", self._store.list_objects(self._bucket, prefix=self._base))
         if first is None:
             return
         await self._try_reading(first)
+        await self._try_tags()
+        await self._try_access_control()
+        await self._allows("delete", self._store.delete_object(self._bucket, self._base))
+        # Who may not delete leaves this one object behind, and not a dozen.
+        if self._allowed["delete"] is None and await self._known(self._put(self._base, _BODY)) is not None:
+            await self._try_capabilities()
+
+    async def _try_capabilities(self) -> None:
+        await self._try_listing()
         await self._try_checksums()
         await self._try_conditions()
         await self._try_copies()
         await self._try_multipart()
-        await self._try_tags()
-        await self._try_access_control()
-        await self._try_deleting()
+        await self._try_versions()
+        await self._try_deleting_many()
 
     # --- what is tried -------------------------------------------------------------------------------------------
 
@@ -110,13 +118,12 @@ class Prober:
         pin = Pin(etag=first.etag)
         await self._allows("get", self._store.get_object(self._bucket, self._base, memoryview(into), pin=pin))
 
-    async def _try_listing(self, *, written: bool) -> None:
-        names = [f"{self._base}/{name}" for name in _NAMES] if written else []
+    async def _try_listing(self) -> None:
+        names = [f"{self._base}/{name}" for name in _NAMES]
         for key in names:
-            with contextlib.suppress(TransferError):
-                await self._put(key, b"")
-        page = await self._allows("list", self._store.list_objects(self._bucket, prefix=self._base))
-        if page is None or not names:
+            await self._known(self._put(key, b""))
+        page = await self._known(self._store.list_objects(self._bucket, prefix=self._base))
+        if page is None:
             return
         expected = [self._base, *names]
         listed = [entry.key for entry in page.objects]
@@ -271,18 +278,16 @@ class Prober:
             if isinstance(error, NotSupported) or error.code in ("MethodNotAllowed", "AccessControlListNotSupported"):
                 self._found["acls"] = False if error.code != "AccessControlListNotSupported" else None
 
-    async def _try_deleting(self) -> None:
-        bucket = self._bucket
+    async def _try_versions(self) -> None:
         try:
-            await self._store.list_object_versions(bucket, prefix=self._base)
+            await self._store.list_object_versions(self._bucket, prefix=self._base)
             self._found["versions"] = True
         except TransferError as error:
             self._found["versions"] = False if isinstance(error, NotSupported) else None
-        await self._allows("delete", self._store.delete_object(bucket, f"{self._base}-copy"))
-        if self._allowed["delete"] is not None:
-            return
-        keys = [f"{self._base}/{name}" for name in _NAMES[:2]]
-        errors = await self._known(self._store.delete_objects(bucket, [DeleteKey(key) for key in keys]))
+
+    async def _try_deleting_many(self) -> None:
+        keys = [DeleteKey(f"{self._base}/{name}") for name in _NAMES[:2]]
+        errors = await self._known(self._store.delete_objects(self._bucket, keys))
         # A store that goes over to single deletes tells that by itself.
         self._found["multi_delete"] = True if errors == {} else None
 
