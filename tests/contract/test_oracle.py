@@ -268,6 +268,13 @@ def test_head_object(benches: dict[str, Bench], at: str, key: str, pin: Pin, ide
     benches[at].compare(lambda store: store.head_object("bucket", key, pin=pin), identity)
 
 
+@given(at=places, key=keys, version_id=st.one_of(st.none(), versions), identity=identities)
+def test_get_object_tags(
+    benches: dict[str, Bench], at: str, key: str, version_id: str | None, identity: AioCredentials
+) -> None:
+    benches[at].compare(lambda store: store.get_object_tags("bucket", key, version_id=version_id), identity)
+
+
 @given(
     at=places,
     key=keys,

@@ -19,6 +19,7 @@ from bucket_brigade.s3.doors import ask_dns, guarded, tls_context
 from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.lane_multipart import MultipartLane
 from bucket_brigade.s3.lane_objects import ObjectLane
+from bucket_brigade.s3.lane_tags import TagLane
 from bucket_brigade.s3.lane_versions import VersionLane
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
@@ -29,14 +30,8 @@ from bucket_brigade.settings.values import EndpointSettings
 _PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
 
 
-class LaneStore(ObjectLane, VersionLane, MultipartLane):
+class LaneStore(ObjectLane, VersionLane, TagLane, MultipartLane):
     """``Store`` over prepared requests; what carries no data is left to the client."""
-
-    async def get_object_tags(
-        self, bucket: str, key: str, *, version_id: str | None = None
-    ) -> tuple[tuple[str, str], ...]:
-        """Return the object's tags."""
-        return await self._client.get_object_tags(bucket, key, version_id=version_id)
 
     async def put_object_tags(
         self, bucket: str, key: str, tags: tuple[tuple[str, str], ...], *, version_id: str | None = None
