@@ -14,6 +14,13 @@ from bucket_brigade.s3.urls import decode_key
 from bucket_brigade.s3.xml_listing import iso_to_ns, quoted
 from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
+_CHECKSUMS = r"(?:<Checksum(?:Algorithm|Type)>[^<]*</Checksum(?:Algorithm|Type)>)*"
+_IN_USUAL_ORDER = re.compile(
+    r"<(?:Version|(DeleteMarker))><Key>([^<]*)</Key><VersionId>([^<]*)</VersionId><IsLatest>(true|false)</IsLatest>"
+    r"<LastModified>([^<]*)</LastModified>(?:<ETag>([^<]*)</ETag>" + _CHECKSUMS + r"<Size>([0-9]+)</Size>)?"
+    r"(?:<StorageClass>([^<]*)</StorageClass>)?"
+    r"(?:<Owner>(?:<(?:ID|DisplayName)>[^<]*</(?:ID|DisplayName)>|<DisplayName ?/>)*</Owner>)?</(?:Version|DeleteMarker)>"
+)
 _ENTRY = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
 _FIELD = re.compile(r"<(Key|VersionId|IsLatest|LastModified|ETag|Size|StorageClass)>([^<]*)</")
 _TOP = re.compile(r"<(EncodingType|IsTruncated|NextKeyMarker|NextVersionIdMarker)>([^<]*)</")
@@ -21,6 +28,7 @@ _FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "Stor
 _TOPS = ("EncodingType", "IsTruncated", "NextKeyMarker", "NextVersionIdMarker")
 _ROOTS = frozenset({"ListVersionsResult", "ListBucketVersionsResult"})
 _MARKER = "DeleteMarker"
+_ENDS = ("</ListVersionsResult>", "</ListBucketVersionsResult>")
 
 _Entry = tuple[str, dict[str, str]]
 
@@ -30,34 +38,57 @@ def parse_version_page(document: bytes) -> VersionPage:
 
     Raises MalformedXml where the document is no complete listing, or says that more follows without saying where.
     """
-    read = _swept(document)
-    entries, top = read if read is not None else _parsed(document)
-    encoded = top.get("EncodingType", "").strip() == "url"
     try:
-        versions = [_version(kind, fields, encoded) for kind, fields in entries]
+        page = _swept(document)
+        return page if page is not None else _page(*_parsed(document))
+    except MalformedXml:
+        raise
     except (ValueError, KeyError) as exc:
         message = "an entry of the listing has no key, no size or no date"
         raise MalformedXml(message) from exc
-    return VersionPage(in_order(versions), _next_markers(top, encoded))
 
 
-def _swept(document: bytes) -> tuple[list[_Entry], dict[str, str]] | None:
-    """Return entries and top fields, None where the shape is not the usual one. Only CDATA and comments hide a ``<``."""
+def _page(entries: list[_Entry], top: dict[str, str]) -> VersionPage:
+    encoded = top.get("EncodingType", "").strip() == "url"
+    return VersionPage(
+        in_order([_version(kind, fields, encoded) for kind, fields in entries]), _next_markers(top, encoded)
+    )
+
+
+def _swept(document: bytes) -> VersionPage | None:
+    """Return the page, None where the shape is not the usual one. Only CDATA and comments hide a ``<``."""
     try:
         text = document.decode().replace("&quot;", '"').replace("&#34;", '"')
     except UnicodeDecodeError:
         return None
-    if (
-        "<!" in text
-        or "&" in text
-        or not text.rstrip().endswith(("</ListVersionsResult>", "</ListBucketVersionsResult>"))
-    ):
+    if "<!" in text or "&" in text or not text.rstrip().endswith(_ENDS):
         return None
+    count = text.count("</Version>") + text.count(f"</{_MARKER}>")
+    rows = _IN_USUAL_ORDER.findall(text)
+    if len(rows) == count:
+        top = dict(_TOP.findall(_IN_USUAL_ORDER.sub("", text)))
+        if "IsTruncated" not in top:
+            return None
+        encoded = top.get("EncodingType", "").strip() == "url"
+        decode = decode_key if encoded else str
+        return VersionPage(in_order([_listed(row, decode(row[1])) for row in rows]), _next_markers(top, encoded))
     entries = [(found[1], dict(_FIELD.findall(found[2]))) for found in _ENTRY.finditer(text)]
-    if len(entries) != sum(text.count(f"</{tag}>") for tag in ("Version", _MARKER)):
-        return None
     top = dict(_TOP.findall(_ENTRY.sub("", text)))
-    return (entries, top) if "IsTruncated" in top else None
+    return _page(entries, top) if len(entries) == count and "IsTruncated" in top else None
+
+
+def _listed(row: tuple[str, ...], key: str) -> ListedVersion:
+    marker, _, version_id, is_latest, modified, etag, size, storage_class = row
+    return ListedVersion(
+        key,
+        version_id or "null",
+        is_latest == "true",
+        bool(marker),
+        0 if marker else int(size),
+        quoted(etag),
+        iso_to_ns(modified),
+        storage_class or ("" if marker else "STANDARD"),
+    )
 
 
 def _parsed(document: bytes) -> tuple[list[_Entry], dict[str, str]]:
