@@ -142,7 +142,7 @@ def at_a_distance(peers: Sequence[Peer], options: argparse.Namespace) -> Iterato
 
 
 def shared(peers: Sequence[Peer], options: argparse.Namespace) -> Iterator[Seen]:
-    """Two of the same program beside each other, with nothing in common but the endpoint."""
+    """Two of the same program beside each other; those of brigade have one state directory, as on one machine."""
     for peer in peers:
         with opened(options, limit=options.limit) as place:
             objects = int(options.limit * options.seconds)
@@ -200,7 +200,7 @@ class Place:
             big=False,
             in_flight=IN_FLIGHT,
             scaling=False,
-            state=self._folder / target,
+            state=self._folder / "state",
         )
         argv = peer.command(work)
         if argv is None:

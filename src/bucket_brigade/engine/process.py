@@ -40,7 +40,6 @@ from bucket_brigade.model.events import BatchFinished, Event, TransferFailed
 from bucket_brigade.model.transfer import BatchId
 from bucket_brigade.s3.open import open_governor, open_store
 from bucket_brigade.s3.retrying_store import RetryingStore
-from bucket_brigade.s3.throttle import open_gate
 from bucket_brigade.settings.values import EndpointSettings
 
 TELL_INTERVAL_S = 0.5
@@ -152,8 +151,7 @@ async def _work(queue: RemoteQueue, setup: WorkerSetup) -> Finished:
 
         async def open_side(endpoint: EndpointSettings) -> RetryingStore:
             governor = open_governor(setup.engine)
-            if (gate := open_gate(setup.state_dir, endpoint)) is not None:
-                governor.throttle.share(gate)
+            governor.join(setup.state_dir, endpoint)
             opening = open_store(endpoint, engine=setup.engine, governor=governor, state_dir=setup.state_dir)
             return await stack.enter_async_context(opening)
 

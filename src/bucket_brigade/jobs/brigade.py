@@ -48,7 +48,6 @@ from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.profile import read_profile
 from bucket_brigade.s3.retrying_store import RetryingStore
 from bucket_brigade.s3.store import Store
-from bucket_brigade.s3.throttle import open_gate
 from bucket_brigade.settings.limits import Limits
 from bucket_brigade.settings.load import load_settings
 from bucket_brigade.settings.private import make_private_folder
@@ -241,12 +240,6 @@ class Brigade(VersionCalls):
             self._stores[endpoint] = store
         return self._stores[endpoint]
 
-    def _share_gate(self, endpoint: EndpointSettings) -> None:
-        """Let a running job hold back together with its worker processes, and with other runs."""
-        gate = open_gate(self.settings.state_dir, endpoint)
-        if gate is not None:
-            self._stores[endpoint].governor.throttle.share(gate)
-
     async def _source_store(self, job: Job) -> Store | None:
         source, _ = job_endpoints(self.settings, job)
         return await self._store_of(source) if source is not None else None
@@ -327,8 +320,7 @@ class Brigade(VersionCalls):
             await asyncio.to_thread(remove_temporaries, job)
         for endpoint in (source, target):
             if endpoint is not None:
-                await self._store_of(endpoint)
-                self._share_gate(endpoint)
+                (await self._store_of(endpoint)).governor.join(self.settings.state_dir, endpoint)
         engine, lowered = fit_to_descriptors(self.settings.engine)
         stores = JobStores(folder, engine, self._store_of)
         stores.publish()

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from bucket_brigade.errors import Throttled, TransientError
 from bucket_brigade.s3.governor_pace import Pace
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT, Sample, Window
+from bucket_brigade.s3.rate_board import RateBoard, open_board
 from bucket_brigade.s3.retry_budget import RetryBudget
-from bucket_brigade.s3.throttle import Throttle
+from bucket_brigade.s3.throttle import Throttle, open_gate
+from bucket_brigade.settings.values import EndpointSettings
 
 INTERVAL_S = 0.2
 LONGEST_INTERVAL_S = 2.0
@@ -79,6 +81,7 @@ class Governor:
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = float("-inf")
+        self._board: RateBoard | None = None
 
     @property
     def rate(self) -> float | None:
@@ -96,6 +99,13 @@ class Governor:
             self._window = Window(largest=self._largest) if auto else None
             self._begin(self._now())
             self._change_limit(self._window.limit if self._window is not None else self._largest)
+
+    def join(self, state_dir: str, endpoint: EndpointSettings) -> None:
+        """Share gate and pace with all processes that have this state directory."""
+        gate = open_gate(state_dir, endpoint)
+        if gate is not None:
+            self.throttle.share(gate)
+            self._board = open_board(state_dir, endpoint)
 
     # --- a request begins and ends ---------------------------------------------------------------------------------
 
@@ -218,11 +228,20 @@ class Governor:
             self._latency_s = (self._busy_s - busy_s) / (self.answers - answers)
         if self._pace.look(now, answers=self.answers, latency_s=self._latency_s):
             self._begin(now)
+            self._share_pace(now)
         if self._pace.rate is None:
             self.open_to = self.limit
             self._let_pass()
             self._tell("lifted", now)
         self._due = self._pace.due
+
+    def _share_pace(self, now: float) -> None:
+        if self._board is None:
+            return
+        if self._pace.rate is None:
+            self._board.leave()
+        else:
+            self._pace.rate = self._board.share(now, self._pace.rate)
 
     def _look_at_window(self, now: float) -> None:
         began, answers, busy_s = self._began

@@ -100,15 +100,19 @@ class Throttle:
                 await asyncio.sleep(left)
 
 
-def open_gate(state_dir: str, endpoint: EndpointSettings) -> Gate | None:
-    """Return the gate of an endpoint that all processes with this state directory share, None where it cannot be written."""
-    folder = os.path.join(state_dir, GATES)
+def gate_path(state_dir: str, endpoint: EndpointSettings) -> str:
+    """Return the file that stands for an endpoint, seen with these credentials, in a state directory."""
     who = endpoint.access_key_id or endpoint.profile or ""
     identity = "\0".join((endpoint.endpoint_url or "", endpoint.region or "", who))
-    name = hashlib.blake2s(identity.encode(), digest_size=8).hexdigest()
+    return os.path.join(state_dir, GATES, hashlib.blake2s(identity.encode(), digest_size=8).hexdigest())
+
+
+def open_gate(state_dir: str, endpoint: EndpointSettings) -> Gate | None:
+    """Return the gate of an endpoint that all processes with this state directory share, None where it cannot be written."""
+    path = gate_path(state_dir, endpoint)
     try:
-        make_private_folder(folder)
-        descriptor = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_private_folder(os.path.dirname(path))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
     try:
