@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 
+from bucket_brigade.model.job import Overwrite
 from bucket_brigade.settings.values import EndpointSettings
 from tests.faults.campaign import children_of, kill_group, kill_parent
 from tests.faults.mixes import Mix
@@ -85,7 +86,8 @@ class KilledJob:
         source, target = places(self._mix, self._world)
         if self._mix.verb == "rm":
             return ["rm", source, "--recursive", "--yes"]
-        return [self._mix.verb, source, target]
+        sparing = ["--no-clobber"] if self._mix.options.overwrite is Overwrite.NEVER else []
+        return [self._mix.verb, source, target, *sparing]
 
     def _strike(self, process: subprocess.Popen[bytes]) -> bool:
         """Kill it after some of its requests; return False where it was over before."""

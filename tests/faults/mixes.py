@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+import msgspec
+
+from bucket_brigade.model.job import Overwrite, TransferOptions
 from tests.faults.hostile import Fault, Rule
 from tests.faults.hostile import faults as f
-from tests.faults.world import PART
+from tests.faults.world import IN_PARTS, PART
 
 READS = ("GetObject",)
 WRITES = ("PutObject", "UploadPart")
@@ -82,6 +85,7 @@ class Mix:
         way: ``lane`` or ``client``.
         checksums: the store states CRC64NVME.
         stop_after_s: the run is stopped then, and resumed; None lets it be.
+        spares: what is at the target stays (``--no-clobber``). Nothing is, so what is found there is our own.
     """
 
     seed: int
@@ -91,6 +95,13 @@ class Mix:
     rules: list[Rule]
     checksums: bool
     stop_after_s: float | None
+    spares: bool
+
+    @property
+    def options(self) -> TransferOptions:
+        """How the objects are moved."""
+        overwrite = Overwrite.NEVER if self.spares and self.verb == "cp" else Overwrite.ALWAYS
+        return msgspec.structs.replace(IN_PARTS, overwrite=overwrite)
 
     @property
     def verb(self) -> str:
@@ -118,6 +129,7 @@ def mix_of(seed: int) -> Mix:
         # Ranges of an object without a checksum cannot be verified: docs/reliability.md says so.
         checksums=flips or chance.random() < 0.8,
         stop_after_s=chance.choice((None, None, 0.01, 0.05, 0.15)),
+        spares=chance.random() < 0.25,
     )
 
 

@@ -20,7 +20,7 @@ from tests.faults.hostile import HostileS3, in_thread
 from tests.faults.killed import KilledJob
 from tests.faults.mixes import Mix, mix_of
 from tests.faults.truth import begin, expect_truth, places
-from tests.faults.world import FINAL, IN_PARTS, World
+from tests.faults.world import FINAL, World
 from tests.integration.program import Program
 
 RUNS_UNDER_FAULTS = 4
@@ -98,7 +98,11 @@ class Campaign:
 
     async def _submit(self) -> str:
         request = JobRequest(
-            verb=self.verb, source=self.source, target=self.target, recursive=self.verb == "rm", options=IN_PARTS
+            verb=self.verb,
+            source=self.source,
+            target=self.target,
+            recursive=self.verb == "rm",
+            options=self.mix.options,
         )
         for _ in range(SUBMISSIONS):
             async with Brigade(self.world.settings) as brigade:
