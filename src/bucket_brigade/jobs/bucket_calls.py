@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bucket_brigade.errors import ConfigError, JobFailed, PermanentError, TransferError
+from bucket_brigade.errors import ConfigError, JobFailed, PermanentError, TransferError, WrongRegion
 from bucket_brigade.jobs.emptying import empty_bucket, is_long
 from bucket_brigade.jobs.handles import BucketHandle, bucket_of_entry
 from bucket_brigade.jobs.request import JobRequest
@@ -108,6 +108,7 @@ class BucketCalls(abc.ABC):
             JobFailed: with ``force``, something in it could not be deleted.
         """
         location = self._bucket(bucket)
+        overrides = await self._in_its_region(location, overrides)
         store = await self.store(location.endpoint, overrides)
         deleted = 0
         if force:
@@ -128,6 +129,7 @@ class BucketCalls(abc.ABC):
     async def emptying_request(self, bucket: str, *, overrides: EndpointOverrides | None = None) -> JobRequest | None:
         """Return the job that deletes everything in a bucket; None where it holds so little that no job is worth while."""
         location = self._bucket(bucket)
+        overrides = await self._in_its_region(location, overrides)
         long, has_versions = await is_long(await self.store(location.endpoint, overrides), location.bucket)
         if not long:
             return None
@@ -142,6 +144,7 @@ class BucketCalls(abc.ABC):
     async def bucket_info(self, bucket: str, *, overrides: EndpointOverrides | None = None) -> BucketInfo:
         """Return how a bucket is configured; what may not be read is named in ``unknown``. A missing one is NotFound."""
         location = self._bucket(bucket)
+        overrides = await self._in_its_region(location, overrides)
         return await (await self.control(location.endpoint, overrides)).info(location.bucket)
 
     async def change_bucket(
@@ -149,6 +152,7 @@ class BucketCalls(abc.ABC):
     ) -> list[str]:
         """Change how a bucket is configured; return the names of what was changed. Raises as ``BucketControl.change``."""
         location = self._bucket(bucket)
+        overrides = await self._in_its_region(location, overrides)
         return await (await self.control(location.endpoint, overrides)).change(location.bucket, changes)
 
     async def doctor(
@@ -191,6 +195,21 @@ class BucketCalls(abc.ABC):
             opening = open_bucket_control(endpoint, retry=self.settings.engine.retry)
             self._controls[endpoint] = await self._stack.enter_async_context(opening)
         return self._controls[endpoint]
+
+    async def _in_its_region(
+        self, location: S3Location, overrides: EndpointOverrides | None
+    ) -> EndpointOverrides | None:
+        """Return the overrides with the region in which a bucket is, where the endpoint names it; else as they are."""
+        try:
+            await (await self.store(location.endpoint, overrides)).head_bucket(location.bucket)
+        except WrongRegion as error:
+            found = msgspec.structs.replace(overrides or EndpointOverrides(), region=error.region or None)
+            with contextlib.suppress(ConfigError):  # what the endpoint names is no region
+                endpoint_of(self.settings, location.endpoint, found)
+                return found
+        except TransferError:
+            return overrides
+        return overrides
 
     def _bucket(self, text: str) -> S3Location:
         location = self._s3_location(text)
