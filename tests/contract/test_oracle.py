@@ -29,7 +29,7 @@ from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.prepared import Captured, Target, capturable, capture
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.s3.store import Body, DeleteKey, PartReceipt, Pin, Store
-from bucket_brigade.settings.values import EndpointSettings
+from bucket_brigade.settings.values import EndpointSettings, Secret
 
 ASIDE = {"user-agent", "accept-encoding", "expect", "amz-sdk-invocation-id", "amz-sdk-request"}
 
@@ -41,6 +41,9 @@ ENDPOINTS = {
     "aws": EndpointSettings(region="eu-west-3"),
     "aws-extras": EndpointSettings(
         region="us-west-2", request_payer="requester", expected_bucket_owner="123456789012", checksum="when_required"
+    ),
+    "customer-keys": EndpointSettings(
+        region="eu-west-3", sse_c_key=Secret("k" * 32), copy_source_sse_c_key=Secret("c" * 32)
     ),
     "aws-path": EndpointSettings(region="ap-south-1", addressing="path"),
     "anonymous": EndpointSettings(endpoint_url="http://127.0.0.1:9000", no_sign_request=True),
@@ -170,7 +173,7 @@ keys = st.one_of(
 visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
 etags = st.one_of(st.just(""), st.text("0123456789abcdef-", min_size=1, max_size=34).map(lambda tag: f'"{tag}"'))
 versions = st.one_of(
-    st.none(), st.text("AZaz09._-/+ =%", min_size=1, max_size=32).filter(lambda one: one == one.strip())
+    st.none(), st.text("AZaz09._-/+ =%", min_size=1, max_size=32).filter(lambda one: one == " ".join(one.split()))
 )
 pins = st.builds(Pin, etags, versions)
 optional = st.one_of(st.none(), visible.filter(bool))
@@ -196,6 +199,16 @@ attributes = st.one_of(
         tagging=st.one_of(
             st.none(), st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=3).map(tuple)
         ),
+        expires=st.sampled_from([None, "0", "never", "Thu, 31 Jan 2030 12:00:00 GMT"]),
+        grant_read=st.sampled_from([None, 'uri="http://acs.amazonaws.com/groups/global/AllUsers", id="x"']),
+        grant_full_control=st.sampled_from([None, 'id="abc"']),
+        sse_kms_context=st.sampled_from([None, "eyJhIjoiYiJ9"]),
+        bucket_key=st.sampled_from([None, True, False]),
+        website_redirect=st.sampled_from([None, "/elsewhere", "https://x/?a=b"]),
+        lock_mode=st.sampled_from([None, "GOVERNANCE"]),
+        retain_until=st.sampled_from([None, "2031-01-31T12:00:00Z", "2031-01-31T12:00:00.123+01:00"]),
+        legal_hold=st.sampled_from([None, "ON", "OFF"]),
+        checksum_algorithm=st.sampled_from([None, "CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256"]),
     ),
 )
 identities = st.builds(

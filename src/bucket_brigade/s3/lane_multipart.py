@@ -33,9 +33,7 @@ class MultipartLane(LaneCalls):
         self, bucket: str, key: str, *, attributes: ObjectAttributes = NO_ATTRIBUTES, checksum: bool = True
     ) -> str:
         """Return the id of a new multipart upload."""
-        if attributes.checksum_algorithm is not None:
-            return await self._client.create_multipart_upload(bucket, key, attributes=attributes, checksum=checksum)
-        with_crc = checksum and self._client.sends_checksums
+        with_crc = checksum and self._client.sends_checksums and attributes.checksum_algorithm is None
         form_key = ("CreateMultipartUpload", bucket, attributes, with_crc)
         prepared = self._get(form_key) or await self._book.prepare(
             form_key,
