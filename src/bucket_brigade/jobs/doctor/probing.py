@@ -77,6 +77,7 @@ class Prober:
         self._written: dict[str, list[str | None]] = {}
         self._uploads: dict[str, str] = {}
         self._left: dict[str, str] = {}
+        self._unanswered = False  # an upload may have been created whose id never arrived
 
     async def run(self) -> Probed:
         """Try everything; the probe objects are gone afterwards, also after an error, or are told in ``left``."""
@@ -212,8 +213,7 @@ class Prober:
         part: Callable[[str, str], Awaitable[Written]],
         condition: Condition = UNCONDITIONAL,
     ) -> Written:
-        upload_id = await self._store.create_multipart_upload(self._bucket, key, checksum=False)
-        self._uploads[upload_id] = key
+        upload_id = await self._create_upload(key)
         receipt = await part(key, upload_id)
         parts = [PartReceipt(1, receipt.etag, len(_BODY))]
         completing = self._store.complete_multipart_upload(
@@ -223,9 +223,15 @@ class Prober:
         del self._uploads[upload_id]
         return written
 
-    async def _give_up(self, key: str) -> None:
+    async def _create_upload(self, key: str) -> str:
+        self._unanswered = True
         upload_id = await self._store.create_multipart_upload(self._bucket, key, checksum=False)
+        self._unanswered = False
         self._uploads[upload_id] = key
+        return upload_id
+
+    async def _give_up(self, key: str) -> None:
+        upload_id = await self._create_upload(key)
         await self._store.abort_multipart_upload(self._bucket, key, upload_id)
         del self._uploads[upload_id]
 
@@ -333,6 +339,9 @@ class Prober:
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     async def _clean_up(self) -> None:
+        if self._unanswered:
+            page = await self._known(self._store.list_multipart_uploads(self._bucket, prefix=self._base))
+            self._uploads |= {upload.upload_id: upload.key for upload in (page.uploads if page else ())}
         for upload_id, key in self._uploads.items():
             await self._take_away(
                 f"{LEFT_UPLOAD} {upload_id} of {key}",
