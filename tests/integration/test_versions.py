@@ -286,6 +286,7 @@ async def test_a_prefix_is_read_and_brought_back_as_it_was(brigade: Program, ver
 
     document = brigade("restore", here, "--as-of", instant, "--json").document
     assert (document["counters"]["done"], document["counters"]["skipped"]) == (3, 1)
+    assert brigade.status(document["job_id"])["versions"] == f"as of {_iso(then // 1000)}Z"
     assert [(one["source"], one["code"]) for one in document["failures"]] == [("p/created", "DidNotExist")]
     assert await read_all(mini, versioned, "p/") == before | {"created": b"did not exist"}
     assert (await mini.head_object(versioned, "p/changed")).attributes.metadata == (("old", "1"),)

@@ -11,7 +11,7 @@ import msgspec
 from bucket_brigade.cli.redaction import redact_text
 from bucket_brigade.cli.text import format_local_time, printable
 from bucket_brigade.journal.port import JobStatus
-from bucket_brigade.model.job import JobState, Operation
+from bucket_brigade.model.job import Job, JobState, Operation, VersionsOf
 from bucket_brigade.settings.units import format_duration, format_size, format_time
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "reason": redact_text(status.reason),
         "operation": job.operation,
         "move": job.move,
+        "versions": _versions_words(job) or None,
         "source": str(job.source),
         "target": None if job.target is None else str(job.target),
         "layout": job.layout,
@@ -44,6 +45,27 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "started": _moment(status.started_ns),
         "finished": _moment(status.finished_ns),
     }
+
+
+def _versions_words(job: Job) -> str:
+    """Return which versions a job means, empty for the current ones."""
+    match job.versions.which:
+        case VersionsOf.ALL:
+            return "all versions and delete markers"
+        case VersionsOf.NONCURRENT:
+            kept = f", but for the newest {job.versions.keep_last} of each key" if job.versions.keep_last else ""
+            before = job.versions.noncurrent_before_ns
+            return (
+                "noncurrent versions"
+                + (f", replaced before {format_time(before)}" if before is not None else "")
+                + kept
+            )
+        case VersionsOf.MARKERS:
+            return "the latest delete markers"
+        case VersionsOf.AS_OF:
+            return f"as of {format_time(job.versions.as_of_ns or 0)}"
+        case _:
+            return ""
 
 
 def _moment(time_ns: int) -> str | None:
@@ -58,6 +80,7 @@ def status_lines(status: JobStatus, folder: str, resume: str) -> list[str]:
         ("job", job.id),
         ("state", status.state.replace("_", " ") + (f": {redact_text(status.reason)}" if status.reason else "")),
         ("operation", ("move by " if job.move else "") + job.operation),
+        ("versions", _versions_words(job)),
         ("source", printable(str(job.source))),
         ("target", "" if job.target is None else printable(str(job.target))),
         ("done", f"{counters.done:,} of {total}"),
