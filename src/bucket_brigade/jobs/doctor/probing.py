@@ -224,9 +224,11 @@ class Prober:
         return written
 
     async def _create_upload(self, key: str) -> str:
-        self._unanswered = True
-        upload_id = await self._store.create_multipart_upload(self._bucket, key, checksum=False)
-        self._unanswered = False
+        try:
+            upload_id = await self._store.create_multipart_upload(self._bucket, key, checksum=False)
+        except BaseException:
+            self._unanswered = True
+            raise
         self._uploads[upload_id] = key
         return upload_id
 
