@@ -74,8 +74,8 @@ class LaneCalls:
             fields["path"] = _path(operation, key)
         if body:
             fields["content-length"] = str(len(body))
-            for name, digest in digests:
-                fields[name] = digest(body)
+        for name, digest in digests:
+            fields[name] = digest(body)
         payload = EMPTY_SHA256
         if body and form.hashes_payload:
             payload = sha256(body).hexdigest() if len(body) < HASH_ASIDE_BYTES else await _hashed_aside(body)
