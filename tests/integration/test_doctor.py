@@ -419,12 +419,17 @@ async def test_a_certificate_that_signs_itself_is_named(settings: Settings, tmp_
     assert errors(diagnosis) == [("certificate", "CertificateSelfSigned")]
 
 
-async def test_a_good_certificate_is_told(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_environment", [False, True])
+async def test_a_good_certificate_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+) -> None:
     certificates = make_certificates(str(tmp_path))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificates.certificate, certificates.key)
     async with answering(denial("AccessDenied"), tls) as port:
-        endpoint = at(settings, f"https://127.0.0.1:{port}", ca_bundle=certificates.ca)
+        if by_environment:
+            monkeypatch.setenv("AWS_CA_BUNDLE", certificates.ca)
+        endpoint = at(settings, f"https://127.0.0.1:{port}", ca_bundle=None if by_environment else certificates.ca)
         _, findings = await examined(settings, endpoint, read_only=True)
     assert findings["certificate"].found.startswith("TLSv1.3, localhost, issued by bucket-brigade test authority")
     assert findings["certificate"].level is Level.WARNING  # two days are not long

@@ -91,6 +91,12 @@ class BucketControl(Caller):
         return url
 
     @property
+    def authorities(self) -> str | None:
+        """The PEM file that certificates are verified with; None for those of the system."""
+        bundle = self._client._endpoint.http_session._verify  # noqa: SLF001 - after AWS_CA_BUNDLE and the profile had their say
+        return bundle if isinstance(bundle, str) else None
+
+    @property
     def region(self) -> str:
         """The region that requests are signed for."""
         region: str = self._client.meta.region_name

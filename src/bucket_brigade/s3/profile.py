@@ -39,7 +39,6 @@ class EndpointProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         probed_ns: when, in nanoseconds since the epoch; 0 for a profile that knows nothing.
         brigade_version: of the program that asked.
         checksums: CRC64NVME is accepted with a write, and a wrong one is refused.
-        trailers: the checksum may also follow the body (``aws-chunked``).
         put_if_absent, put_if_match: ``If-None-Match: *`` and ``If-Match`` of PutObject.
         complete_if_absent, copy_if_absent: ``If-None-Match: *`` of CompleteMultipartUpload and CopyObject.
         delete_if_match: ``If-Match`` of DeleteObject.
@@ -60,7 +59,6 @@ class EndpointProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     probed_ns: int = 0
     brigade_version: str = ""
     checksums: bool | None = None
-    trailers: bool | None = None
     put_if_absent: bool | None = None
     put_if_match: bool | None = None
     complete_if_absent: bool | None = None

@@ -72,8 +72,13 @@ def proxy_for(url: str) -> str:
     return f"{through.scheme}://{through.hostname}:{through.port}" if through.hostname else proxy.rpartition("@")[2]
 
 
-async def reach(url: str, endpoint: EndpointSettings) -> Reached:
+async def reach(url: str, endpoint: EndpointSettings, *, authorities: str | None = None) -> Reached:
     """Connect to an endpoint as its client would, and ask for nothing.
+
+    Args:
+        url: where its requests go.
+        endpoint: its settings.
+        authorities: the PEM file that certificates are verified with; None for those of the system.
 
     Raises:
         ConnectionLost: code NameNotResolved, ConnectionRefused, TimedOut or ConnectionLost.
@@ -82,7 +87,7 @@ async def reach(url: str, endpoint: EndpointSettings) -> Reached:
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (_HTTPS_PORT if secure else _HTTP_PORT)
-    context = tls_context(endpoint.ca_bundle) if secure else None
+    context = tls_context(authorities) if secure else None
     try:
         async with asyncio.timeout(endpoint.connect_timeout_s + endpoint.read_timeout_s):
             found = await ask_dns(host, port)

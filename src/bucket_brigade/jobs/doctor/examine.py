@@ -111,7 +111,7 @@ class Examiner:
             opened = msgspec.structs.replace(opened, no_sign_request=True)
         async with open_bucket_control(opened, retry=_ONE_ATTEMPT) as control:
             self._place = msgspec.structs.replace(self._place, url=control.endpoint_url)
-            await self._look_at_connection(control.endpoint_url)
+            await self._look_at_connection(control)
             if not has_credentials:
                 raise _Over
             identity = await self._look_at_identity(control.endpoint_url)
@@ -139,7 +139,8 @@ class Examiner:
         self._findings.append(credentials_finding(found, now_ns=time.time_ns()))
         return True
 
-    async def _look_at_connection(self, url: str) -> None:
+    async def _look_at_connection(self, control: BucketControl) -> None:
+        url = control.endpoint_url
         proxy = proxy_for(url)
         if proxy:
             self._findings.append(
@@ -152,7 +153,7 @@ class Examiner:
             )
             return
         try:
-            reached = await reach(url, self._endpoint)
+            reached = await reach(url, self._endpoint, authorities=control.authorities)
         except TransferError as error:
             self._findings.append(finding_of(error, "connection", self._place))
             raise _Over from error

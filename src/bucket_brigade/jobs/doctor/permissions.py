@@ -58,7 +58,6 @@ CAPABILITIES: dict[str, Capability] = {
         "Writes are checked by MD5 or size alone: the endpoint does not refuse a body that was damaged on the way.",
         'Nothing, or checksum = "when_required" for this endpoint, which saves asking.',
     ),
-    "trailers": Capability("checksums behind the body", "brigade does not use them."),
     "put_if_absent": Capability(
         "If-None-Match on PUT",
         "--no-clobber is checked before the write, not by the endpoint: a write at the same moment can be lost.",
@@ -162,7 +161,7 @@ def capability_findings(profile: EndpointProfile) -> list[Finding]:
     able = [known.words for name, known in CAPABILITIES.items() if getattr(profile, name) is True]
     findings = [Finding(subject="endpoint", level=Level.OK, found=f"does {', '.join(able)}")] if able else []
     for name, known in CAPABILITIES.items():
-        if getattr(profile, name) is False and name != "trailers":
+        if getattr(profile, name) is False:
             findings.append(
                 Finding(
                     subject="endpoint",
