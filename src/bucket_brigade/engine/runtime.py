@@ -52,8 +52,16 @@ async def open_worker(
         store = stores[0] if stores and endpoint == setup.source else await open_store(endpoint)
         if store not in stores:
             stores.append(store)
-        enforces = conditions_enforced(read_profile(setup.state_dir, endpoint), job.operation)
-        sides.append(BucketSide(store, location.endpoint, location.bucket, enforces))
+        profile = read_profile(setup.state_dir, endpoint)
+        sides.append(
+            BucketSide(
+                store,
+                location.endpoint,
+                location.bucket,
+                conditions_enforced(profile, job.operation),
+                True if store.is_aws else profile.tag_count,
+            )
+        )
     context = Context(
         job=job,
         budget=ByteBudget(setup.engine.memory_bytes),

@@ -33,12 +33,14 @@ class BucketSide:
     """One side of an operation: a bucket, and the store that gives access to it.
 
     ``enforces_conditions`` says whether that store honours conditional writes, as its profile knows; None where nobody knows.
+    ``tells_tag_count`` says the same of the number of tags in a HEAD.
     """
 
     store: Store
     endpoint: str
     bucket: str
     enforces_conditions: bool | None = None
+    tells_tag_count: bool | None = None
 
 
 class UploadLedger(Protocol):

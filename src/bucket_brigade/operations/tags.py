@@ -14,7 +14,8 @@ class TagReader:
     """Asks for the tags of source objects.
 
     S3 tells their number with a HEAD or GET, but only who may read the tags; some stores never tell it. A store that told it
-    once is relied on: no number means no tags. Until then every object's tags are asked for.
+    once is relied on: no number means no tags. One that is known to tell it (``BucketSide.tells_tag_count``) is asked for tags
+    once, to make sure that we may read them. Of all others every object's tags are asked for.
     """
 
     def __init__(self, source: BucketSide) -> None:
@@ -33,7 +34,7 @@ class TagReader:
             raise self._refused
         bucket = transfer.source_bucket or self._source.bucket
         try:
-            return await self._source.store.get_object_tags(bucket, transfer.source, version_id=transfer.version_id)
+            tags = await self._source.store.get_object_tags(bucket, transfer.source, version_id=transfer.version_id)
         except NotSupported:
             self._has_none = True
             return ()
@@ -41,3 +42,5 @@ class TagReader:
             if not head.tag_count:
                 self._refused = error
             raise
+        self._tells = self._tells or self._source.tells_tag_count is True
+        return tags

@@ -6,7 +6,7 @@ import functools
 import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import structlog
@@ -70,6 +70,7 @@ CHECKSUM_PARAMETERS = ("ChecksumCRC64NVME", "ChecksumAlgorithm", "ChecksumType")
 FULL_OBJECT_ALGORITHMS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
 """Of an upload in parts these give a checksum of the whole object, the others one of the parts' checksums."""
 
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 _CHECKSUM_REFUSALS = frozenset(
     {"InvalidRequest", "InvalidArgument", "InvalidHeader", "BadRequest", "MalformedXML", "MissingContentLength"}
 )
@@ -106,6 +107,7 @@ class Caller:
         endpoint: its settings.
 
     Attributes:
+        is_aws: it is Amazon S3 itself, as its address says.
         operations: the names of those that it makes.
         sends_checksums: CRC64NVME goes with every write; becomes False when the endpoint has refused it (``auto``).
         customer_key_md5: of the key of SSE-C that goes with every request, as S3 echoes it; else empty.
@@ -115,6 +117,7 @@ class Caller:
 
     def __init__(self, client: Client, endpoint: EndpointSettings) -> None:
         self.endpoint = endpoint
+        self.is_aws = (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS)
         self.sends_checksums = endpoint.checksum != "when_required"
         self.customer_key_md5 = key_and_digest(endpoint.sse_c_key)[1] if endpoint.sse_c_key is not None else ""
         self._client = client

@@ -51,6 +51,7 @@ class LaneCalls:
         self._client = client
         self._book = book
         self._get = book.get
+        self.is_aws = client.is_aws
 
     def credentials_changed(self) -> None:
         """Sign the next requests with the credentials as they are now."""

@@ -96,6 +96,11 @@ class RetryingStore:
         self._run = self._retrier.run if renewal is None else self._run_renewing
 
     @property
+    def is_aws(self) -> bool:
+        """Whether this is Amazon S3 itself, as its address says."""
+        return bool(getattr(self.inner, "is_aws", False))
+
+    @property
     def retries(self) -> int:
         """Attempts beyond the first, over all calls so far."""
         return self._retrier.retries

@@ -55,3 +55,11 @@ async def test_tags_that_may_not_be_read_are_never_taken_for_none() -> None:
     for _ in range(2):
         with pytest.raises(AccessDenied):
             await reader.read(transfer(), SILENT)
+
+
+async def test_a_store_that_is_known_to_count_is_asked_once_whether_tags_may_be_read() -> None:
+    store = await tagged()
+    reader = TagReader(BucketSide(store, "e", "b", tells_tag_count=True))
+    assert await reader.read(transfer(), SILENT) == TAGS
+    assert [await reader.read(transfer(), SILENT) for _ in range(3)] == [(), (), ()]
+    assert store.requests["get_object_tags"] == 1
