@@ -17,6 +17,7 @@ from bucket_brigade.model.job import Job, JobState, Operation, VersionsOf
 from bucket_brigade.model.outcome import Failure, State
 from bucket_brigade.settings.units import format_duration, format_size
 
+SHOWN_NOTES = 3
 SHOWN_FAILURES = 10
 LISTED_FAILURES = 100
 
@@ -68,6 +69,7 @@ def summary_document(report: Report, paths: Mapping[str, str], resume: str) -> d
         "bytes_per_s": round(report.counters.done_bytes / elapsed_s),
         "folder": report.folder,
         "reports": dict(paths),
+        "not_carried": len(_notes(report.failures)),
         "failures": [failure_document(failure) for failure in report.failures[:LISTED_FAILURES]],
         "resume": resume or None,
         "exit_code": exit_code(report),
@@ -97,6 +99,7 @@ def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
             (counters.failed, "failed"),
             (counters.skipped, "skipped"),
             (counters.vanished, "vanished before their turn"),
+            (len(_notes(report.failures)), "without all of their attributes (see failures.csv)"),
             (counters.retries, "retries"),
         )
         if count
@@ -108,6 +111,7 @@ def summary_lines(report: Report, paths: Mapping[str, str]) -> list[str]:
             f"  {report.state.replace('_', ' ')}" + (f": {redact_text(report.reason)}" if report.reason else "")
         )
     lines += failure_lines(report.failures, counters.failed)
+    lines += [f"  note: {_failure_line(failure)}" for failure in _notes(report.failures)[:SHOWN_NOTES]]
     lines.append(f"  job {report.job.id}, report {paths.get('report') or report.folder + os.sep}")
     return lines
 
@@ -138,6 +142,11 @@ def _past(job: Job) -> str:
     if job.versions.in_place:
         return "brought back"
     return _PAST[job.operation] + (" with all versions" if job.versions.which is VersionsOf.ALL and job.target else "")
+
+
+def _notes(failures: tuple[Failure, ...]) -> list[Failure]:
+    """Return what is done and could not be carried over whole, as far as the report holds it (its first 1,000 rows)."""
+    return [failure for failure in failures if failure.code == "NotCarried" and failure.state != State.FAILED]
 
 
 def failure_lines(failures: tuple[Failure, ...], failed: int) -> list[str]:
