@@ -22,14 +22,14 @@ GROWTH_PAYS = 1.3
 FAR_S, FAR_GROWTH = 0.04, 4
 """An endpoint that takes so long to answer needs many in flight: then it grows fourfold, because every step takes two answers."""
 
-UP, UP_PAYS = 1.25, 1.06
+UP, UP_PAYS = 1.5, 1.08
 DOWN, DOWN_COSTS = 0.8, 0.97
 SLOWER = 1.3
 """Answers that take so much longer than the fastest ones wait in a queue somewhere."""
 
 TIMED_OUT = 0.7
 SHORTEST_HOLD_S = 1.0
-LONGEST_HOLD_S = 16.0
+LONGEST_HOLD_S = 8.0
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,8 @@ class Window:
 
     def _grow(self, now: float, sample: Sample) -> None:
         limit, before = self._before
-        if sample.goodput < GROWTH_PAYS * before:
+        # Where answers take no longer than ever, nothing waits in a queue: what looks like too little is noise.
+        if sample.goodput < GROWTH_PAYS * before and self._is_slower(sample):
             if sample.goodput < UP_PAYS * before:
                 self.limit = limit
             self._rest(now, sample.goodput)
@@ -116,13 +117,21 @@ class Window:
         self._hold_goodput = 0.5 * (known + sample.goodput) if known else sample.goodput
         if now < self._try_at:
             return
-        slower = sample.latency_s > SLOWER * self._fastest_s
+        slower = self._is_slower(sample)
+        if not slower and self.limit < self._largest:
+            self._phase = _Phase.START
+            self._before = (self.limit, self._hold_goodput)
+            self.limit = min(2 * self.limit, self._largest)
+            return
         self._up_next = not (slower and self._up_next)
         limit = min(self._largest, int(self.limit * UP) + 1) if self._up_next else int(self.limit * DOWN)
         if LEAST_LIMIT <= limit != self.limit:
             self._before = (self.limit, self._hold_goodput)
             self._phase = _Phase.UP if self._up_next else _Phase.DOWN
             self.limit = limit
+
+    def _is_slower(self, sample: Sample) -> bool:
+        return sample.latency_s > SLOWER * self._fastest_s
 
     def _judge(self, now: float, goodput: float, *, accepted: bool) -> None:
         if accepted:
