@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from bucket_brigade.cli.attributes import endpoint_overrides
+from bucket_brigade.cli.attributes import side_overrides
 from bucket_brigade.cli.exits import OK, SOME_FAILED
 from bucket_brigade.cli.invocation import load, with_brigade
 from bucket_brigade.cli.options import common_options, endpoint_options, json_option
@@ -47,8 +47,10 @@ def doctor(
     """
     settings = load(ctx).settings
 
+    own, others = side_overrides(location, other or location, flags)
+
     async def ask(brigade: Brigade) -> Diagnosis:
-        return await brigade.doctor(location, other=other, read_only=read_only, overrides=endpoint_overrides(flags))
+        return await brigade.doctor(location, other=other, read_only=read_only, overrides=own, other_overrides=others)
 
     diagnosis = with_brigade(settings, ask)
     if as_json:

@@ -162,6 +162,7 @@ class BucketCalls(abc.ABC):
         other: str | None = None,
         read_only: bool = False,
         overrides: EndpointOverrides | None = None,
+        other_overrides: EndpointOverrides | None = None,
     ) -> Diagnosis:
         """Find out what works and what does not at a location, with what each finding means and what to do.
 
@@ -171,17 +172,19 @@ class BucketCalls(abc.ABC):
             location: an endpoint, a bucket, or a prefix in one.
             other: another one, such as the other side of a job.
             read_only: write nothing.
-            overrides: as the flags of the command; they speak of both locations.
+            overrides: what is different about the endpoint of ``location``, as the flags of the command say it.
+            other_overrides: the same of ``other``.
 
         Raises:
             ConfigError: a location names no bucket or endpoint.
         """
         from bucket_brigade.jobs.doctor.examine import Patient, diagnose
 
-        patients = [
-            Patient(where, endpoint_of(self.settings, where.endpoint, overrides))
-            for where in (self._s3_location(text) for text in (location, other) if text is not None)
-        ]
+        patients: list[Patient] = []
+        for text, changes in ((location, overrides), (other, other_overrides)):
+            if text is not None:
+                where = self._s3_location(text)
+                patients.append(Patient(where, endpoint_of(self.settings, where.endpoint, changes)))
         return await diagnose(patients, state_dir=self.settings.state_dir, read_only=read_only)
 
     async def control(self, endpoint: str = "s3", overrides: EndpointOverrides | None = None) -> BucketControl:
