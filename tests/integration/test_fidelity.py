@@ -118,3 +118,24 @@ def test_bad_combinations_are_refused_before_anything_changes(brigade: Program, 
         (("--sse-c-key-file", "file"), "key"),
     ):
         assert word in brigade("cp", "file", "mini://nowhere/k", *flags, code=BAD_INPUT).err
+
+
+async def test_a_file_comes_back_with_its_time_and_mode(
+    brigade: Program, bucket: str, mini: Store, tmp_path: Path
+) -> None:
+    await mini.create_bucket(bucket)
+    folder = tmp_path / "from"
+    make_tree(folder, {"small": b"x", "large": bytes(6 << 20)})
+    for name in ("small", "large"):
+        (folder / name).chmod(0o640)
+        os.utime(folder / name, ns=(1, 1_354_040_105_123_456_789))
+    flags = ("--preserve", "mtime,mode", "--multipart-threshold", "5MiB", "--part-size", "5MiB")
+    brigade("cp", "from/", f"mini://{bucket}/", *flags)
+    kept = (await mini.head_object(bucket, "small")).attributes.metadata
+    assert kept == (("mode", "100640"), ("mtime", "1354040105.123456789"))  # as rclone writes them
+    brigade("cp", f"mini://{bucket}/", "back/", *flags)
+    for name in ("small", "large"):
+        status = (tmp_path / "back" / name).stat()
+        assert (status.st_mtime_ns, status.st_mode & 0o7777) == (1_354_040_105_123_456_789, 0o640)
+    brigade("cp", "from/small", f"mini://{bucket}/plain")
+    assert (await mini.head_object(bucket, "plain")).attributes.metadata is None
