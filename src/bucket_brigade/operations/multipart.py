@@ -129,9 +129,9 @@ class MultipartUploads:
         elif (intent.fingerprint, intent.part_size_bytes, intent.key) == (target.fingerprint, part_size, target.key):
             try:
                 parts = await target.store.list_parts(target.bucket, target.key, intent.upload_id)
-            except NotFound:
-                parts = None
-            if parts is not None:
+            except NotFound:  # gone; should only this answer say so, it is not left behind
+                await target.store.abort_multipart_upload(intent.bucket, intent.key, intent.upload_id)
+            else:
                 return record.row, intent.upload_id, {part.number: part for part in parts}
         else:
             await target.store.abort_multipart_upload(intent.bucket, intent.key, intent.upload_id)
