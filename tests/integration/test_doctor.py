@@ -114,7 +114,7 @@ async def test_an_endpoint_that_ignores_conditions_is_found_out(
 
     profile = read_profile(settings.state_dir, settings.endpoints["other"])
     assert profile.conditional_writes is False
-    assert profile.versions is False
+    assert (profile.versions, profile.ordered_listings, profile.checksums) == (False, True, False)
     warned = {finding.code: finding for finding in diagnosis.examinations[0].findings if finding.level is Level.WARNING}
     assert "--no-clobber" in warned["put_if_absent"].meaning
     assert [e.key for e in (await (await brigade.store("other")).list_objects(bucket)).objects] == []

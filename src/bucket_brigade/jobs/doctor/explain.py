@@ -67,7 +67,7 @@ CAUSES: dict[str, Cause] = {
     "NoSuchBucket": Cause(
         "bucket",
         "There is no bucket of this name at this endpoint.",
-        "Check name and endpoint, or create it.",
+        "Check name and endpoint, or create it (brigade mb).",
         "aws s3api create-bucket --bucket {bucket}",
     ),
     "InvalidBucketName": Cause("bucket", "No bucket can have this name.", "Check the name."),

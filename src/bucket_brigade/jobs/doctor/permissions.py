@@ -13,6 +13,8 @@ from bucket_brigade.jobs.doctor.probing import LEFT_UPLOAD, Probed
 from bucket_brigade.s3.profile import EndpointProfile
 
 _ACLS_DISABLED = "AccessControlListNotSupported"
+_NO_ANSWER = frozenset({"NoProof", "NotS3"})
+"""A store that says yes to what it does not know."""
 
 
 class Action(NamedTuple):
@@ -127,11 +129,12 @@ def _permission(action: str, error: TransferError | None, place: Place, prefix: 
             code=error.code,
             meaning="The bucket's owner owns every object; --acl and grants are refused.",
         )
-    if isinstance(error, TransientError):
+    answers_nonsense = error.code in _NO_ANSWER
+    if isinstance(error, TransientError) and not answers_nonsense:
         return Finding(
             subject=action, level=Level.UNKNOWN, found=str(error), code=error.code, remedy="Ask again in a moment."
         )
-    if isinstance(error, NotSupported):
+    if isinstance(error, NotSupported) or answers_nonsense:
         return Finding(
             subject=action,
             level=Level.WARNING,

@@ -120,30 +120,35 @@ class Prober:
         await self._allows("get", self._store.get_object(self._bucket, self._base, memoryview(into), pin=pin))
 
     async def _try_listing(self) -> None:
-        names = [f"{self._base}/{name}" for name in _NAMES]
-        for key in names:
+        # Not below an object's own key: stores over a file system cannot have both.
+        expected = [self._named(name) for name in _NAMES]
+        for key in expected:
             await self._known(self._put(key, b""))
-        page = await self._known(self._store.list_objects(self._bucket, prefix=self._base))
+        page = await self._known(self._store.list_objects(self._bucket, prefix=self._named("")))
         if page is None:
             return
-        expected = [self._base, *names]
         listed = [entry.key for entry in page.objects]
         if sorted(listed) != sorted(expected):
             return  # not yet consistent, or a store of another kind: nothing can be said
         self._found["ordered_listings"] = listed == expected
-        after = await self._known(self._store.list_objects(self._bucket, prefix=self._base, start_after=names[0]))
+        after = await self._known(
+            self._store.list_objects(self._bucket, prefix=self._named(""), start_after=expected[0])
+        )
         if after is not None:
             keys = {entry.key for entry in after.objects}
-            self._found["start_after"] = not keys & set(expected[:2]) and names[1] in keys
+            self._found["start_after"] = expected[0] not in keys and expected[1] in keys
         await self._try_url_encoding()
 
     async def _try_url_encoding(self) -> None:
-        key = f"{self._base}/{_HOSTILE}"
+        key = self._named(_HOSTILE)
         if await self._known(self._put(key, b"")) is None:
             return
-        page = await self._known(self._store.list_objects(self._bucket, prefix=f"{self._base}/n"))
+        page = await self._known(self._store.list_objects(self._bucket, prefix=self._named("n")))
         if page is not None:
             self._found["url_encoding"] = [entry.key for entry in page.objects] == [key]
+
+    def _named(self, name: str) -> str:
+        return f"{self._base}-names/{name}"
 
     async def _try_checksums(self) -> None:
         key, crc = f"{self._base}-checksum", crc64nvme(_BODY)
@@ -294,7 +299,7 @@ class Prober:
             self._found["versions"] = False if isinstance(error, NotSupported) else None
 
     async def _try_deleting_many(self) -> None:
-        keys = [DeleteKey(f"{self._base}/{name}") for name in _NAMES[:2]]
+        keys = [DeleteKey(self._named(name)) for name in _NAMES[:2]]
         errors = await self._known(self._store.delete_objects(self._bucket, keys))
         # A store that goes over to single deletes tells that by itself.
         self._found["multi_delete"] = True if errors == {} else None
