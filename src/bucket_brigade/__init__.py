@@ -23,6 +23,14 @@ _HOMES = {
     "ObjectAttributes": "bucket_brigade.model.job",
     "Rule": "bucket_brigade.model.job",
     "TransferOptions": "bucket_brigade.model.job",
+    "BucketChanges": "bucket_brigade.s3.bucket_values",
+    "BucketInfo": "bucket_brigade.s3.bucket_values",
+    "Encryption": "bucket_brigade.s3.bucket_values",
+    "Ownership": "bucket_brigade.s3.bucket_values",
+    "PublicAccessBlock": "bucket_brigade.s3.bucket_values",
+    "Versioning": "bucket_brigade.s3.bucket_values",
+    "Diagnosis": "bucket_brigade.jobs.doctor.findings",
+    "Finding": "bucket_brigade.jobs.doctor.findings",
     "Settings": "bucket_brigade.settings.values",
     "load_settings": "bucket_brigade.settings.load",
     "BrigadeError": "bucket_brigade.errors",
@@ -32,30 +40,47 @@ _HOMES = {
 if TYPE_CHECKING:
     from bucket_brigade.errors import BrigadeError, ConfigError
     from bucket_brigade.jobs.brigade import Brigade
+    from bucket_brigade.jobs.doctor.findings import Diagnosis, Finding
     from bucket_brigade.jobs.handles import BucketHandle, ObjectHandle
     from bucket_brigade.jobs.request import JobRequest
     from bucket_brigade.jobs.run import JobRun, Report
     from bucket_brigade.model.job import Filters, Job, ObjectAttributes, Rule, TransferOptions
     from bucket_brigade.model.outcome import Counters
+    from bucket_brigade.s3.bucket_values import (
+        BucketChanges,
+        BucketInfo,
+        Encryption,
+        Ownership,
+        PublicAccessBlock,
+        Versioning,
+    )
     from bucket_brigade.settings.load import load_settings
     from bucket_brigade.settings.values import Settings
 
 __all__ = [
     "Brigade",
     "BrigadeError",
+    "BucketChanges",
     "BucketHandle",
+    "BucketInfo",
     "ConfigError",
     "Counters",
+    "Diagnosis",
+    "Encryption",
     "Filters",
+    "Finding",
     "Job",
     "JobRequest",
     "JobRun",
     "ObjectAttributes",
     "ObjectHandle",
+    "Ownership",
+    "PublicAccessBlock",
     "Report",
     "Rule",
     "Settings",
     "TransferOptions",
+    "Versioning",
     "__version__",
     "load_settings",
 ]

@@ -23,6 +23,7 @@ from bucket_brigade.jobs.sides import job_endpoints
 from bucket_brigade.model.job import ObjectAttributes, Overwrite, TransferOptions
 from bucket_brigade.s3.store import ListedVersion, Store
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, RetrySettings, Secret, Settings
+from tests.integration.program import Program
 from tests.samples import make_tree
 from tests.servers import RunningServer
 from tests.servers.ministack import User, create_user, put_policy
@@ -386,3 +387,13 @@ def test_the_command_prints_it_for_a_job_that_is_not_yet_run(capfd: Any, monkeyp
     document = msgspec.json.decode(capfd.readouterr().out)
     assert document["Statement"][-1]["Resource"] == "arn:aws-cn:s3:::a/${*}/x"
     assert main(["iam-policy", "--side", "target", "rm", "s3://a/x"]) == 2
+
+
+def test_the_command_prints_it_for_a_job_that_was_run(program: Program, ministack: RunningServer) -> None:
+    program.configure({"mini": ministack})
+    (program.folder / "f").write_bytes(b"content")
+    program("mb", "mini://policy-of-a-job")
+    job_id = program("cp", "f", "mini://policy-of-a-job/f", "--json").document["job_id"]
+    (statement, *_) = program("iam-policy", job_id).document["Statement"]
+    assert statement["Resource"] == "arn:aws:s3:::policy-of-a-job/f"
+    assert statement["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]

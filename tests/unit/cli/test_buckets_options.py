@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.fakes.memory_store import MemoryStore
 
 from bucket_brigade.cli.bucket_options import bucket_changes, parse_tags, shown_bucket
+from bucket_brigade.cli.ls import with_regions
 from bucket_brigade.cli.main import main
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.s3.bucket_values import (
@@ -21,6 +23,7 @@ from bucket_brigade.s3.bucket_values import (
     PublicAccessBlock,
     Versioning,
 )
+from bucket_brigade.s3.store import BucketEntry
 
 NONE: dict[str, Any] = {
     "versioning": None,
@@ -119,3 +122,27 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
 ) -> None:
     assert main(list(words)) == 2
     assert told in capsys.readouterr().err
+
+
+class Regional(MemoryStore):
+    """Tells no regions in its list, and each one when asked for."""
+
+    region = "eu-west-1"
+
+    async def head_bucket(self, bucket: str) -> str:
+        await super().head_bucket(bucket)
+        return self.region
+
+
+async def test_regions_that_a_list_does_not_tell_are_asked_for() -> None:
+    store = Regional("a", "b")
+    entries = [BucketEntry("a", 1), BucketEntry("b", 2, "us-east-2"), BucketEntry("gone", 3)]
+    assert [entry.region for entry in await with_regions(store, entries)] == ["eu-west-1", "us-east-2", ""]
+
+
+async def test_a_store_that_tells_no_region_is_asked_once() -> None:
+    store = Regional("a", "b")
+    store.region = ""
+    entries = [BucketEntry("a", 1), BucketEntry("b", 2)]
+    assert await with_regions(store, entries) == entries
+    assert store.requests["head_bucket"] == 1
