@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
+from aiobotocore.awsrequest import AioAWSResponse
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.s3 import identity
 from bucket_brigade.s3.addresses import is_aws
+from bucket_brigade.s3.bucket_values import PublicAccessBlock
 from bucket_brigade.s3.identity import find_credentials
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
@@ -84,3 +91,44 @@ async def test_a_profile_that_does_not_exist_and_none_at_all() -> None:
 )
 def test_what_is_an_address_of_aws(url: str, expected: bool) -> None:
     assert is_aws(url) is expected
+
+
+async def test_the_account_is_asked_at_its_own_address_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(request: Any, **_: Any) -> AioAWSResponse:
+        asked.append(request.url)
+        raw = SimpleNamespace(read=lambda: _read(BLOCK))
+        return AioAWSResponse(request.url, 200, {"content-type": "application/xml"}, raw)
+
+    opening = identity._open_service
+
+    @contextlib.asynccontextmanager
+    async def opened(name: str, endpoint: EndpointSettings, url: str | None) -> AsyncIterator[Any]:
+        async with opening(name, endpoint, url) as client:
+            client.meta.events.register("before-send", answer)
+            yield client
+
+    monkeypatch.setattr(identity, "_open_service", opened)
+    endpoint = EndpointSettings(
+        region="eu-central-1", access_key_id="AKIACONFIGURED000001", secret_access_key=Secret(SECRET)
+    )
+
+    block = await identity.account_public_access_block(endpoint, "123456789012")
+
+    assert asked == [
+        "https://123456789012.s3-control.eu-central-1.amazonaws.com/v20180820/configuration/publicAccessBlock"
+    ]
+    assert block == PublicAccessBlock(block_public_acls=True, ignore_public_acls=True)
+
+
+BLOCK = (
+    b'<?xml version="1.0"?><PublicAccessBlockConfiguration xmlns="http://awss3control.amazonaws.com/doc/2018-08-20/">'
+    b"<BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls>"
+    b"<BlockPublicPolicy>false</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>"
+    b"</PublicAccessBlockConfiguration>"
+)
+
+
+async def _read(body: bytes) -> bytes:
+    return body
