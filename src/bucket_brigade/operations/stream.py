@@ -7,11 +7,12 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 
-from bucket_brigade.errors import TransferError
+from bucket_brigade.errors import NotHonoured, TransferError
 from bucket_brigade.local.streams import StandardInput, StandardOutput
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, MAX_PARTS, Part, plan_parts
 from bucket_brigade.model.transfer import Transfer
+from bucket_brigade.operations.honouring import amend, must_look, prove_kept, withdrawn
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, run_together
 from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.port import BatchView, BucketSide, Context
@@ -55,10 +56,14 @@ class StreamInStage:
         if len(first) == self._options.part_size_bytes:
             return await self._upload_in_parts(batch, index, stream, first)
         crc = crc64nvme(first)
-        written = await store.put_object(
-            self._target.bucket, key, first, attributes=self._options.attributes, crc64nvme=crc
-        )
+        asked = self._options.attributes
+        try:
+            written = await store.put_object(self._target.bucket, key, first, attributes=asked, crc64nvme=crc)
+        except NotHonoured as error:
+            raise await withdrawn(store, self._target.bucket, key, error) from error
         await prove_put(store, self._target.bucket, key, written, first, crc)
+        if must_look(asked):
+            await prove_kept(store, self._target.bucket, key, written, asked)
         return len(first)
 
     async def _upload_in_parts(self, batch: BatchView, index: int, stream: StandardInput, first: memoryview) -> int:
@@ -78,7 +83,7 @@ class StreamInStage:
             receipts = await self._send(target, upload_id, stream, first)
             size = sum(receipt.size for receipt in receipts)
             crc = combine_parts((receipt.crc64nvme or 0, receipt.size) for receipt in receipts)
-            await target.store.complete_multipart_upload(
+            written = await target.store.complete_multipart_upload(
                 target.bucket, target.key, upload_id, receipts, size=size, crc64nvme=crc, algorithm=target.algorithm
             )
         except BaseException:
@@ -86,6 +91,9 @@ class StreamInStage:
             raise
         await self._uploads.finished(row)
         await prove_by_head(target.store, target.bucket, target.key, size=size, crc64nvme=crc)
+        await amend(target.store, target.bucket, target.key, written, target.attributes)
+        if must_look(target.attributes, in_parts=True):
+            await prove_kept(target.store, target.bucket, target.key, written, target.attributes)
         return size
 
     async def _send(
