@@ -14,6 +14,7 @@ from bucket_brigade.cli.invocation import load
 from bucket_brigade.cli.options import common_options, engine_options, json_option
 from bucket_brigade.cli.output import write_json
 from bucket_brigade.cli.redaction import HIDDEN, redact, redact_text
+from bucket_brigade.errors import ConfigError
 from bucket_brigade.settings.units import format_size
 from bucket_brigade.settings.values import Secret, Settings
 
@@ -63,6 +64,7 @@ def show(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
         for key, value in flatten(loaded.settings)
         if not keys or key.startswith(keys)
     }
+    _check_known(keys, [name for name, _ in flatten(loaded.settings)])
     if as_json:
         write_json({key: {"value": value, "origin": origin} for key, (value, origin) in rows.items()})
         return
@@ -76,6 +78,17 @@ def show(ctx: click.Context, /, keys: tuple[str, ...], as_json: bool) -> None:
 
 for _command in (import_mc, import_rclone, presets):
     config.add_command(_command)
+
+
+def _check_known(keys: tuple[str, ...], known: list[str]) -> None:
+    """Raise ConfigError for a key with which nothing that is known begins."""
+    for key in keys:
+        if not any(name.startswith(key) for name in known):
+            from difflib import get_close_matches
+
+            near = get_close_matches(key, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "`brigade config` lists them all."
+            raise ConfigError(f"there is no key {key!r} in force", remedy=remedy)
 
 
 def _from_aws(key: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

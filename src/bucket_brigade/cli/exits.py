@@ -53,7 +53,7 @@ def report_error(error: BaseException, arguments: list[str]) -> int:
             _print("interrupted", remedy="")
             return INTERRUPTED
         case click.ClickException():
-            return _report_usage(error)
+            return _report_usage(error, arguments)
         case ConfigError(remedy=""):
             _print(str(error), "Change it and try again; nothing was changed.")
             return error.exit_code
@@ -83,10 +83,18 @@ def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return leaf
 
 
-def _report_usage(error: click.ClickException) -> int:
-    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "brigade"
+def _report_usage(error: click.ClickException, arguments: list[str]) -> int:
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _command_path(arguments)
     _print(error.format_message(), f"`{path} --help` lists what can be said.")
     return USAGE
+
+
+def _command_path(arguments: list[str]) -> str:
+    """Return the command with its verb: click's parser names no context when a flag lacks its value."""
+    from bucket_brigade.cli.main import VERBS
+
+    verb = next((argument for argument in arguments if argument in VERBS), "")
+    return f"brigade {verb}".rstrip()
 
 
 def _report_bug(error: BaseException, arguments: list[str]) -> int:

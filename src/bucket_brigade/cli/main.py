@@ -20,34 +20,66 @@ class Verb(NamedTuple):
     summary: str
 
 
-VERBS = {
-    "cp": Verb("transfer:cp", "Copy objects: disk to S3, S3 to disk, S3 to S3."),
-    "mv": Verb("transfer:mv", "Copy, verify, then delete the source."),
-    "rm": Verb("transfer:rm", "Delete objects."),
-    "set": Verb("change:set_", "Change attributes of objects in place."),
-    "unarchive": Verb("change:unarchive", "Restore archived objects."),
-    "undelete": Verb("versions:undelete", "Remove delete markers: the objects are there again."),
-    "restore": Verb("versions:restore", "Bring a prefix back to what it was at a time."),
-    "ls": Verb("ls:ls", "List buckets or objects."),
-    "du": Verb("du:du", "Tell how much there is, versions and cost included."),
-    "cat": Verb("cat:cat", "Write one object, or a range of it, to standard output."),
-    "mb": Verb("buckets:mb", "Create a bucket."),
-    "rb": Verb("buckets:rb", "Remove a bucket."),
-    "bucket": Verb("buckets:bucket", "Show or change how a bucket is configured."),
-    "doctor": Verb("doctor:doctor", "Find out what is wrong with credentials, connection, permissions."),
-    "iam-policy": Verb("policy:iam_policy", "Print the least IAM policy that a job needs."),
-    "run": Verb("jobs:run", "Run the job that a TOML file describes."),
-    "resume": Verb("jobs:resume", "Go on with an interrupted job."),
-    "status": Verb("jobs:status", "Show how a job stands."),
-    "set-limit": Verb("limits:set_limit", "Change the limits of a running job."),
-    "jobs": Verb("jobs:jobs", "List the jobs in the state directory."),
-    "cancel": Verb("jobs:cancel", "End a job for good."),
-    "report": Verb("jobs:report", "Write and show a job's report."),
-    "lookup": Verb("lookup:lookup", "Translate between logical and stored keys."),
-    "gc": Verb("gc:gc", "List or abort abandoned multipart uploads."),
-    "demo": Verb("demo:demo", "Move a small tree through an embedded S3 server."),
-    "config": Verb("config:config", "Show what is in force, and where each value came from."),
-    "completion": Verb("completion:completion", "Print the completion script of a shell."),
+# In the order in which a newcomer meets them.
+VERB_GROUPS = {
+    "Moving objects": {
+        "cp": Verb("transfer:cp", "Copy objects: disk to S3, S3 to disk, S3 to S3."),
+        "mv": Verb("transfer:mv", "Copy, verify, then delete the source."),
+        "rm": Verb("transfer:rm", "Delete objects."),
+        "set": Verb("change:set_", "Change attributes of objects in place."),
+        "unarchive": Verb("change:unarchive", "Restore archived objects."),
+        "undelete": Verb("versions:undelete", "Remove delete markers: the objects are there again."),
+        "restore": Verb("versions:restore", "Bring a prefix back to what it was at a time."),
+    },
+    "Looking": {
+        "ls": Verb("ls:ls", "List buckets or objects."),
+        "du": Verb("du:du", "Tell how much there is, versions and cost included."),
+        "cat": Verb("cat:cat", "Write one object, or a range of it, to standard output."),
+        "lookup": Verb("lookup:lookup", "Translate between logical and stored keys."),
+    },
+    "Buckets": {
+        "mb": Verb("buckets:mb", "Create a bucket."),
+        "rb": Verb("buckets:rb", "Remove a bucket."),
+        "bucket": Verb("buckets:bucket", "Show or change how a bucket is configured."),
+        "gc": Verb("gc:gc", "List or abort abandoned multipart uploads."),
+    },
+    "Jobs": {
+        "run": Verb("jobs:run", "Run the job that a TOML file describes."),
+        "resume": Verb("jobs:resume", "Go on with an interrupted job."),
+        "status": Verb("jobs:status", "Show how a job stands."),
+        "jobs": Verb("jobs:jobs", "List the jobs in the state directory."),
+        "set-limit": Verb("limits:set_limit", "Change the limits of a running job."),
+        "cancel": Verb("jobs:cancel", "End a job for good."),
+        "report": Verb("jobs:report", "Write and show a job's report."),
+    },
+    "Setting up, finding out": {
+        "doctor": Verb("doctor:doctor", "Find out what is wrong with credentials, connection, permissions."),
+        "iam-policy": Verb("policy:iam_policy", "Print the least IAM policy that a job needs."),
+        "config": Verb("config:config", "Show what is in force, and where each value came from."),
+        "completion": Verb("completion:completion", "Print the completion script of a shell."),
+        "demo": Verb("demo:demo", "Move a small tree through an embedded S3 server."),
+    },
+}
+VERBS = {name: verb for group in VERB_GROUPS.values() for name, verb in group.items()}
+
+# What the same is called elsewhere (aws s3, s5cmd, rclone, mc), and how to say it here.
+ELSEWHERE = {
+    "sync": "`brigade cp SOURCE TARGET --no-clobber` copies what is missing at the target; nothing is deleted there.",
+    "copy": "`brigade cp SOURCE TARGET`.",
+    "copyto": "`brigade cp SOURCE TARGET`.",
+    "move": "`brigade mv SOURCE TARGET`.",
+    "mirror": "`brigade cp SOURCE TARGET --no-clobber` copies what is missing at the target; nothing is deleted there.",
+    "delete": "`brigade rm LOCATION`; many with --recursive.",
+    "purge": "`brigade rm s3://bucket/prefix/ --recursive`, or with the bucket itself `brigade rb s3://bucket --force`.",
+    "list": "`brigade ls LOCATION`; everything below it with --recursive.",
+    "lsd": "`brigade ls LOCATION`.",
+    "size": "`brigade du LOCATION`.",
+    "pipe": "`… | brigade cp - s3://bucket/key`.",
+    "rcat": "`… | brigade cp - s3://bucket/key`.",
+    "mkdir": "`brigade mb s3://bucket`; prefixes need not be made.",
+    "head": "`brigade ls LOCATION --json`.",
+    "stat": "`brigade ls LOCATION --json`.",
+    "configure": "`brigade config`; `brigade config import-rclone` and `import-mc` take over what is configured there.",
 }
 
 
@@ -74,10 +106,7 @@ class VerbGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest verb where the one that was typed does not exist."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            ctx.fail(f"There is no verb {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+            ctx.fail(f"There is no verb {args[0]!r}." + _instead_of(args[0]))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -93,8 +122,21 @@ class VerbGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs without importing any of them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+        widest = max(map(len, VERBS))
+        for title, verbs in VERB_GROUPS.items():
+            with formatter.section(title):
+                # Padded, so that the summaries of all groups stand below each other.
+                formatter.write_dl([(name.ljust(widest), verb.summary) for name, verb in verbs.items()])
+
+
+def _instead_of(word: str) -> str:
+    """Say how a verb of another tool is said here, or which verb was nearly typed; empty where neither is known."""
+    import difflib
+
+    if word in ELSEWHERE:
+        return f" Say {ELSEWHERE[word]}"
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 @click.group(
