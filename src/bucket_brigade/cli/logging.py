@@ -54,15 +54,15 @@ def put_first(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     return {name: event[name] for name in ("timestamp", "level", "event")} | dict(event)
 
 
-def route_notes_to_stderr() -> None:
-    """Let the library's own notes (a checksum that was refused, a lane that is not used) go where logs go.
+def route_notes_to_stderr(level: str = "info", *, as_json: bool = True, colors: bool = False) -> None:
+    """Let the library's own notes (a checksum that was refused, a lane that is not used) go where logs go, as the log does.
 
     By default structlog prints on standard output, which is for data.
     """
     structlog.configure(
-        processors=[*_processors(), structlog.processors.JSONRenderer()],
+        processors=[*_processors(), _renderer(as_json=as_json, colors=colors)],
         logger_factory=lambda *_: StderrLines(),
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS["info"]),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
     )
 
 
@@ -71,15 +71,17 @@ def _processors() -> list[Any]:
     return [structlog.processors.add_log_level, stamp, hide_secrets, put_first]
 
 
+def _renderer(*, as_json: bool, colors: bool) -> Any:
+    if as_json:
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18, sort_keys=False)
+
+
 def make_logger(level: str, *, as_json: bool, colors: bool) -> Any:
     """Return a bound logger of ``level`` that writes JSON lines, or a readable form, to stderr."""
-    if as_json:
-        last: Any = structlog.processors.JSONRenderer()
-    else:
-        last = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18, sort_keys=False)
     return structlog.wrap_logger(
         StderrLines(),
-        processors=[*_processors(), last],
+        processors=[*_processors(), _renderer(as_json=as_json, colors=colors)],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         context_class=dict,
         cache_logger_on_first_use=True,

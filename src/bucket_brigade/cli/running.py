@@ -93,6 +93,7 @@ async def _run(
     *,
     retry_failed: bool,
 ) -> int:
+    _log_notes_as(output)
     try:
         run = await brigade.start(job_id, retry_failed=retry_failed)
     except asyncio.CancelledError:
@@ -116,6 +117,12 @@ def _interrupted_before_start(interrupts: Interrupts) -> int:
     if not interrupts.count:
         raise asyncio.CancelledError
     return INTERRUPTED
+
+
+def _log_notes_as(output: Output) -> None:
+    from bucket_brigade.cli.logging import route_notes_to_stderr
+
+    route_notes_to_stderr(output.log_level, as_json=output.json_log, colors=sys.stderr.isatty())
 
 
 @contextlib.contextmanager
@@ -160,6 +167,8 @@ async def finish(brigade: Brigade, report: Report, output: Output, resume_comman
         _say_on_stderr(f"brigade: {report.counters.failed:,} failed, named in {paths.get('failures', report.folder)}")
     if resume:
         _say_on_stderr(resume)
+    elif output.summary and report.state is JobState.DONE_WITH_FAILURES and (again := resume_command(report.job.id)):
+        _say_on_stderr(f"{again} --retry-failed")
     return exit_code(report)
 
 

@@ -122,3 +122,16 @@ def test_what_the_library_notes_goes_to_stderr_without_secrets(capsys: pytest.Ca
     assert captured.out == "", "standard output is for data"
     assert json.loads(captured.err)["event"] == "noted"
     assert "hush" not in captured.err
+
+
+def test_notes_of_the_library_keep_to_the_level_and_the_form_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    route_notes_to_stderr("warning", as_json=False)
+    try:
+        structlog.get_logger("bucket_brigade.operations").info("nobody asked for this")
+        structlog.get_logger("bucket_brigade.operations").warning("noted", store="s3")
+    finally:
+        structlog.reset_defaults()
+    error = capsys.readouterr().err
+    assert "nobody asked" not in error
+    assert "noted" in error
+    assert not error.startswith("{")
