@@ -66,7 +66,10 @@ def rb(ctx: click.Context, /, bucket: str, force: bool, yes: bool, as_json: bool
     loaded = load(ctx)
     location, overrides = parse_bucket(bucket, loaded.settings), endpoint_overrides(flags)
     if force and not yes:
-        confirm(f"delete {location} and the bucket itself, with all versions")
+        confirm(
+            f"delete {location} and the bucket itself, with all versions",
+            look_first=f"`brigade du --versions {location}`",
+        )
     # The job's own document would stand beside ours.
     output = msgspec.structs.replace(output_of(ctx, loaded, flags), summary=False, as_json=False)
 
@@ -116,7 +119,7 @@ def bucket_info(ctx: click.Context, /, bucket: str, as_json: bool, **flags: Any)
         click.echo(f"{name:<20} {value}")
 
 
-@bucket.command("set")
+@bucket.command("set", short_help="Change how BUCKET (s3://name) is configured.")
 @click.argument("bucket")
 @bucket_options
 @click.option("--yes", is_flag=True, help="Do not ask before the public is let in.")
@@ -132,7 +135,10 @@ def bucket_set(ctx: click.Context, /, bucket: str, yes: bool, as_json: bool, **f
     if changes == NO_CHANGES:
         raise ConfigError("nothing to change was named", remedy="`brigade bucket set --help` lists what can be.")
     if flags["block_public_access"] is False and not yes:
-        confirm(f"no longer keep the public out of {location}, whatever access control lists and policies say")
+        confirm(
+            f"no longer keep the public out of {location}, whatever access control lists and policies say",
+            look_first=f"`brigade bucket info {str(location).rstrip('/')}`",
+        )
 
     async def change(brigade: Brigade) -> list[str]:
         with explaining(location):

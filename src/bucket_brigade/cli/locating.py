@@ -42,6 +42,8 @@ def parse_bucket(text: str, settings: Settings) -> S3Location:
     Raises:
         ConfigError: it names no bucket, or something inside one.
     """
+    if text and not any(character in text for character in ":/"):
+        raise ConfigError(f"{text} is not a bucket", remedy=f"Write it as s3://{text}.")
     location = parse_s3(text, settings)
     if not location.bucket or location.key or location.pattern:
         raise ConfigError(f"{text} is not a bucket", remedy="Write it as s3://bucket, without a key.")

@@ -11,6 +11,7 @@ from bucket_brigade.model.acl import public_access
 from bucket_brigade.model.job import CURRENT_VERSIONS, Job, ObjectAttributes
 from bucket_brigade.model.location import LocalPath, S3Location
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
+from bucket_brigade.operations.archived import ARCHIVED_CODES
 from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.bucket_values import PublicAccessBlock, public_acl_refusals
 from bucket_brigade.s3.store import Pin, Store
@@ -165,6 +166,6 @@ def explained(error: TransferError, endpoint: str, bucket: str, key: str = "") -
             remedy=f"Create it with `brigade mb {endpoint}://{bucket}`, or check the endpoint.",
         )
     remedy = error.remedy or "Check the credentials, the region and the endpoint."
-    if isinstance(error, AccessDenied) or error.code in REFUSED_CREDENTIALS:
+    if error.code not in ARCHIVED_CODES and (isinstance(error, AccessDenied) or error.code in REFUSED_CREDENTIALS):
         remedy += f" `brigade doctor {endpoint}://{bucket}/` finds out what is wrong."
     return ConfigError(f"{where}: {error}", remedy=remedy)

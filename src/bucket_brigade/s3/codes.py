@@ -135,11 +135,11 @@ REMEDIES: dict[str, str] = {
     "AccessDenied": "Grant the missing permission, or use other credentials (--profile).",
     "Forbidden": "Grant the missing permission, or use other credentials (--profile).",
     "Unauthorized": "Give credentials (--profile, AWS_ACCESS_KEY_ID).",
-    "InvalidObjectState": "Restore the object from its archive first.",
+    "InvalidObjectState": "Restore it from its archive first: brigade unarchive, or --unarchive of cp and mv.",
     "NoSuchBucket": "Check the name, or create the bucket (brigade mb).",
     "BucketNotEmpty": "Delete its objects first (brigade rb --force).",
     "BucketAlreadyExists": "Choose another name.",
-    "BadRequest": "HEAD answers carry no reason; check the region and the credentials.",
+    "BadRequest": "HEAD answers carry no reason; check the region, the credentials and, for an object under SSE-C, its key.",
     "EntityTooLarge": "Choose a smaller part size.",
     "EntityTooSmall": "Choose a part size of at least 5 MiB.",
 }

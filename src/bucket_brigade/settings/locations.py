@@ -141,7 +141,7 @@ def _parse_url(
             raise ConfigError(f"{text} names no bucket", remedy=f"Write {scheme}://bucket/key.")
         return S3Location(endpoint=scheme)
     if not _BUCKET.fullmatch(bucket) and not bucket.startswith("arn:"):
-        remedy = "A bucket's name is letters, digits, dots and dashes; it cannot be a pattern."
+        remedy = "A bucket's name is letters, digits, dots and dashes, a letter or digit first; it cannot be a pattern."
         if "@" in bucket:  # as in s3://key:secret@bucket/, which must not be repeated
             raise ConfigError(
                 "what stands before @ in the location belongs to no bucket",
