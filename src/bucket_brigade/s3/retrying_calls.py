@@ -1,0 +1,134 @@
+"""How often, and as what, one request of a store is sent: retries, renewed credentials, damaged bodies, lost answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar
+
+from bucket_brigade.errors import (
+    ChecksumMismatch,
+    CredentialsExpired,
+    NotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+)
+from bucket_brigade.s3.checksums import decode_crc
+from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.job_limits import JobLimits
+from bucket_brigade.s3.renewal import Renewal
+from bucket_brigade.s3.retry import OnRetry, Retrier
+from bucket_brigade.s3.store import (
+    ObjectHead,
+    Store,
+    Written,
+)
+from bucket_brigade.settings.values import RetrySettings
+
+T = TypeVar("T")
+
+RENEWALS = 3
+"""So often may the credentials be renewed for one request: it may have been signed before somebody else's renewal."""
+
+
+class _DamagedOnTheWay(StoreUnavailable):
+    """The endpoint received other bytes than were sent, and said so."""
+
+
+class RetryingCalls:
+    """Runs the requests of one store, each as often as it has to be.
+
+    Attributes:
+        inner: makes one attempt per call.
+        governor: lets requests begin.
+        limits: of the job that this store belongs to, if it belongs to one.
+    """
+
+    def __init__(
+        self,
+        inner: Store,
+        policy: RetrySettings,
+        governor: Governor,
+        on_retry: OnRetry | None = None,
+        renewal: Renewal | None = None,
+    ) -> None:
+        self.inner = inner
+        self.governor = governor
+        self.limits: JobLimits | None = None
+        self._shared = (policy, governor, on_retry, renewal)
+        self._retrier = Retrier(policy, governor, on_retry)
+        self._renewal = renewal
+        self._run = self._retrier.run if renewal is None else self._run_renewing
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether this is Amazon S3 itself, as its address says."""
+        return bool(getattr(self.inner, "is_aws", False))
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first, over all calls so far."""
+        return self._retrier.retries
+
+    def for_job(self, limits: JobLimits) -> Self:
+        """Return the store of one job: it shares everything but the limits, and the count of retries."""
+        store = type(self)(self.inner, *self._shared)
+        store.limits = limits
+        limits.attach(store)
+        return store
+
+    async def _run_renewing(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+        """Run a request; where the endpoint calls the credentials expired, renew them. That costs none of its attempts."""
+        assert self._renewal is not None  # noqa: S101 - narrows the type
+        for _ in range(RENEWALS):
+            sent_at = time.monotonic()
+            try:
+                return await self._retrier.run(request, *args, **options)
+            except CredentialsExpired:
+                if not await self._renewal.renew(sent_at):
+                    raise
+        return await self._retrier.run(request, *args, **options)
+
+    async def _run_resending(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+        """Run a request that has a body; one that the endpoint received damaged is sent again, as after a lost connection."""
+
+        async def attempt() -> T:
+            try:
+                return await request(*args, **options)
+            except ChecksumMismatch as error:
+                raise _DamagedOnTheWay(str(error), code=error.code, status=error.status) from error
+
+        try:
+            return await self._run(attempt)
+        except _DamagedOnTheWay as damaged:
+            mismatch = damaged.__cause__
+            assert isinstance(mismatch, ChecksumMismatch)  # noqa: S101 - narrows the type
+            mismatch.attempts = damaged.attempts
+            raise mismatch from None
+
+    async def _run_conditional(
+        self,
+        attempt: Callable[[], Awaitable[Written]],
+        bucket: str,
+        key: str,
+        is_ours: Callable[[ObjectHead], bool],
+    ) -> Written:
+        tried = False
+
+        async def next_attempt() -> Written:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                return await attempt()
+            except PreconditionFailed:
+                if not again:
+                    raise
+                try:
+                    head = await self.inner.head_object(bucket, key)
+                except NotFound:
+                    head = None
+                if head is None or not is_ours(head):
+                    raise
+                return Written(head.etag, head.version_id, decode_crc(head.checksums.get("CRC64NVME", "")))
+
+        return await self._run(next_attempt)
