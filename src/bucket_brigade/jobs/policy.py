@@ -133,7 +133,7 @@ def _listing_actions(job: Job) -> tuple[str, ...]:
     if not isinstance(source, S3Location) or job.manifest is not None:
         return ()
     if job.versions.which is not VersionsOf.CURRENT:
-        return ("s3:ListBucket", "s3:ListBucketVersions") if source.recursive else ("s3:ListBucketVersions",)
+        return ("s3:ListBucketVersions",)
     return ("s3:ListBucket",) if source.recursive and job.read_catalog is None else ()
 
 
@@ -207,7 +207,7 @@ def _target_statements(job: Job, endpoint: EndpointSettings) -> Iterable[Stateme
     looking = _looking_actions(job, endpoint)
     if looking:
         yield Statement("LookAtTarget", looking, objects)
-    if job.options.overwrite is not Overwrite.ALWAYS and not history:
+    if (job.options.overwrite is not Overwrite.ALWAYS and not history) or job.versions.in_place:
         # Without it, S3 answers 403 in place of 404 where there is no object.
         yield Statement("TellAbsence", ("s3:ListBucket",), bucket)
     if history:
