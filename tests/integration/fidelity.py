@@ -159,7 +159,7 @@ ROWS = (
             (f"Has{algorithm}",),
             carried=False,
         )
-        for algorithm in ("CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256")
+        for algorithm in ("CRC64NVME", "CRC32C", "SHA256")
     ),
 )
 
