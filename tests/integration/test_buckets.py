@@ -219,3 +219,12 @@ def test_the_commands_say_what_they_did(program: Program, ministack: RunningServ
     (line,) = [line for line in program("ls", "mini://").out.decode().splitlines() if f" {bucket} " in line]
     assert line.endswith(" us-east-1")
     assert program("rb", "--force", "--yes", url).out == f"removed {url} and all that was in it\n".encode()
+
+
+async def test_versioning_is_understood_of_moto_which_calls_its_answer_otherwise(
+    moto: RunningServer, tmp_path: Path, bucket: str
+) -> None:
+    settings = Settings(endpoints={"moto": moto.endpoint}, state_dir=str(tmp_path / "state"))
+    async with Brigade(settings) as brigade:
+        await brigade.create_bucket(f"moto://{bucket}", changes=BucketChanges(versioning=Versioning.ENABLED))
+        assert (await brigade.bucket_info(f"moto://{bucket}")).versioning is Versioning.ENABLED

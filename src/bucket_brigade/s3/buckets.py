@@ -375,9 +375,14 @@ def _element_names(shape: Any) -> set[str]:
 
 def _is_document(document: bytes, root: str) -> bool:
     try:
-        return parse_document(document).tag == root
+        return parse_document(document).tag in _roots(root)
     except MalformedXml:
         return False
+
+
+def _roots(root: str) -> frozenset[str]:
+    """Return what the answer's root may be called: moto names that of GetBucketVersioning after the operation."""
+    return frozenset({root, "GetBucketVersioningResponse"} if root == "VersioningConfiguration" else {root})
 
 
 async def _keep_document(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
