@@ -17,10 +17,10 @@ from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.doors import ask_dns, guarded, tls_context
 from bucket_brigade.s3.lane_forms import FormBook
+from bucket_brigade.s3.lane_listings import ListingLane
 from bucket_brigade.s3.lane_multipart import MultipartLane
 from bucket_brigade.s3.lane_objects import ObjectLane
 from bucket_brigade.s3.lane_tags import TagLane
-from bucket_brigade.s3.lane_versions import VersionLane
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
 from bucket_brigade.s3.store import Acl, BucketEntry, PartReceipt, UploadPage
@@ -30,7 +30,7 @@ from bucket_brigade.settings.values import EndpointSettings
 _PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
 
 
-class LaneStore(ObjectLane, VersionLane, TagLane, MultipartLane):
+class LaneStore(ObjectLane, ListingLane, TagLane, MultipartLane):
     """``Store`` over prepared requests; what carries no data is left to the client."""
 
     async def put_object_tags(

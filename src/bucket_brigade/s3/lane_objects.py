@@ -1,4 +1,4 @@
-"""Single objects and listings through the lane; the contracts are stated in ``s3.store``."""
+"""Single objects through the lane; the contracts are stated in ``s3.store``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from bucket_brigade.s3.store import (
     Condition,
     DeleteError,
     DeleteKey,
-    ListPage,
     ObjectHead,
     Pin,
     Written,
 )
 from bucket_brigade.s3.wire_answer import Answer
-from bucket_brigade.s3.xml_listing import parse_page
 from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, escape, fits_xml
 from bucket_brigade.s3.xml_tree import MalformedXml
 
@@ -42,7 +40,7 @@ _SOURCE_ARN = "arn:"
 
 
 class ObjectLane(LaneCalls):
-    """The operations of ``Store`` on single objects, and its listing."""
+    """The operations of ``Store`` on single objects."""
 
     _deletes_many = True
 
@@ -305,57 +303,6 @@ class ObjectLane(LaneCalls):
             self._document("DeleteObjects", bucket, "", answer)  # raises what is wrong with it, if it is that
             raise self._unproven("DeleteObjects", bucket, "", answer, "with a page that is none of S3's") from exc
         return reconcile(keys, list(range(len(keys))), deleted, refused)
-
-    # --- list --------------------------------------------------------------------------------------------------------
-
-    async def list_objects(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        delimiter: str = "",
-        start_after: str = "",
-        token: str | None = None,
-        page_size: int = 1000,
-    ) -> ListPage:
-        """Return one page of current objects."""
-        given = {"?prefix": prefix, "?delimiter": delimiter}
-        given |= {"?start-after": start_after} if token is None else {"?continuation-token": token}
-        fields = {
-            name: in_utf8(quote_query, "ListObjectsV2", value)
-            for name, value in given.items()
-            if value or value is token
-        }
-        form_key = ("ListObjectsV2", bucket, frozenset(fields), page_size)
-        prepared = self._get(form_key) or await self._book.prepare(
-            form_key, lambda: self._list_recipe(bucket, frozenset(fields), page_size)
-        )
-        if prepared is None:
-            return await self._client.list_objects(
-                bucket, prefix=prefix, delimiter=delimiter, start_after=start_after, token=token, page_size=page_size
-            )
-        answer = await self._send(prepared, "ListObjectsV2", bucket, "", fields)
-        if answer.status >= FIRST_REFUSAL:
-            raise self._refusal("ListObjectsV2", bucket, "", answer)
-        try:
-            return parse_page(bytes(answer.body))
-        except MalformedXml as exc:
-            self._document("ListObjectsV2", bucket, "", answer)  # raises what is wrong with it, if it is that
-            raise self._unproven("ListObjectsV2", bucket, "", answer, "with a page that is no listing") from exc
-
-    def _list_recipe(self, bucket: str, names: frozenset[str], page_size: int) -> Recipe:
-        return Recipe(
-            lambda: self._client.list_objects(
-                bucket,
-                prefix=ANY_VALUE if "?prefix" in names else "",
-                delimiter=ANY_VALUE if "?delimiter" in names else "",
-                start_after=ANY_VALUE if "?start-after" in names else "",
-                token=ANY_VALUE if "?continuation-token" in names else None,
-                page_size=page_size,
-            ),
-            dict.fromkeys(names, ANY_VALUE),
-            object_path=False,
-        )
 
 
 def _with_placeholders(attributes: ObjectAttributes, fields: dict[str, str]) -> ObjectAttributes:
