@@ -195,7 +195,9 @@ def error_from_exception(exc: BaseException, *, operation: str, location: str = 
         return reason
     if reason:
         lost = Unreachable if _is_out_of_reach(exc) else ConnectionLost
-        remedy = "Check the endpoint's URL, and that it runs: `brigade doctor` finds out." if lost is Unreachable else ""
+        remedy = (
+            "Check the endpoint's URL, and that it runs: `brigade doctor` finds out." if lost is Unreachable else ""
+        )
         return lost(f"{where}: {reason}", code=_connection_code(exc), remedy=remedy)
     if isinstance(exc, boto.BotoCoreError):
         return PermanentError(f"{where}: {redact(str(exc))}", code=type(exc).__name__)
