@@ -13,7 +13,7 @@ from bucket_brigade.cli.invocation import load, output_of, resume_command, with_
 from bucket_brigade.cli.limits import limits_document, limits_line
 from bucket_brigade.cli.options import common_options, engine_options, json_option, output_options
 from bucket_brigade.cli.output import write_json, write_json_lines
-from bucket_brigade.cli.tables import job_document, job_table, status_lines, write_table
+from bucket_brigade.cli.tables import job_document, status_lines, write_job_table
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.limits import limits_in_force
@@ -140,7 +140,7 @@ def jobs(ctx: click.Context, /, as_json: bool) -> None:
     if as_json:
         write_json_lines(job_document(found) for found in statuses)
     else:
-        write_table(job_table(statuses))
+        write_job_table(statuses)
 
 
 @click.command()

@@ -24,6 +24,10 @@ _STATE_STYLES = {
     JobState.DONE_WITH_FAILURES: "red",
 }
 
+_COLUMNS = ("JOB", "CREATED", "STATE", "DONE", "FAILED", "OPERATION")
+_WIDE = 110
+"""Columns of a terminal from which on a table of jobs shows all it knows."""
+
 
 def job_document(status: JobStatus) -> dict[str, Any]:
     """Return how a job stands, as JSON: times in UTC, sizes in bytes."""
@@ -107,34 +111,38 @@ def _ran_for(status: JobStatus) -> str:
     return format_duration(max(0.0, (status.finished_ns - status.started_ns) / 1e9))
 
 
-def job_table(statuses: Sequence[JobStatus]) -> Table:
-    """Return a table of jobs, a line each."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("JOB", "CREATED", "STATE", "DONE", "FAILED", "OPERATION"):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("DONE", "FAILED") else "left")
-    table.add_column("FROM, TO", overflow="fold")
-    for status in statuses:
-        job, counters = status.job, status.counters
-        table.add_row(
-            job.id,
-            format_local_time(job.created_ns),
-            Text(status.state.replace("_", " "), style=_STATE_STYLES.get(status.state, "")),
-            f"{counters.done:,}",
-            Text(f"{counters.failed:,}", style="red" if counters.failed else ""),
-            job.operation,
-            Text(printable(str(job.source) + ("" if job.target is None else f" → {job.target}"))),
-        )
-    return table
-
-
-def write_table(table: Table) -> None:
-    """Print a table, as wide as it needs to be where standard output is no terminal."""
+def write_job_table(statuses: Sequence[JobStatus]) -> None:
+    """Print a line for each job, as wide as it needs to be where standard output is no terminal."""
     from rich.console import Console
 
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = 10_000
-    console.print(table)
+    console.print(job_table(statuses, width=console.width))
+
+
+def job_table(statuses: Sequence[JobStatus], *, width: int) -> Table:
+    """Return a table of jobs, a line each. Ids, which other verbs ask for, are whole in any ``width`` (columns)."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # A job's id begins with the time when it was made: where there is little room, CREATED says nothing new.
+    shown = [name for name in _COLUMNS if width >= _WIDE or name not in ("CREATED", "OPERATION")]
+    for name in shown:
+        table.add_column(name, no_wrap=True, justify="right" if name in ("DONE", "FAILED") else "left")
+    table.columns[0].min_width = max((len(status.job.id) for status in statuses), default=0)
+    table.add_column("FROM, TO", overflow="fold", min_width=20)
+    for status in statuses:
+        job, counters = status.job, status.counters
+        cells: dict[str, str | Text] = {
+            "JOB": job.id,
+            "CREATED": format_local_time(job.created_ns),
+            "STATE": Text(status.state.replace("_", " "), style=_STATE_STYLES.get(status.state, "")),
+            "DONE": f"{counters.done:,}",
+            "FAILED": Text(f"{counters.failed:,}", style="red" if counters.failed else ""),
+            "OPERATION": job.operation,
+        }
+        sides = Text(printable(str(job.source) + ("" if job.target is None else f" → {job.target}")))
+        table.add_row(*(cells[name] for name in shown), sides)
+    return table
