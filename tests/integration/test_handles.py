@@ -163,3 +163,8 @@ async def test_buckets_are_listed_as_handles(brigade: Brigade, bucket: BucketHan
     assert str(found[bucket.name]) == f"BucketHandle('s3://{bucket.name}')"
     await bucket.delete()
     assert bucket.name not in {one.name async for one in brigade.buckets()}
+
+
+async def test_a_bucket_whose_name_breaks_a_rule_is_not_asked_for(brigade: Brigade) -> None:
+    with pytest.raises(ConfigError, match="two dots in a row"):
+        await brigade.bucket("a..b").create()

@@ -37,6 +37,7 @@ from bucket_brigade.operations.receipts import prove_put
 from bucket_brigade.operations.stream import read_ordered
 from bucket_brigade.s3.checksums import crc64nvme, verify_whole
 from bucket_brigade.s3.listing import iterate_objects, iterate_versions
+from bucket_brigade.s3.names import check_bucket_name
 from bucket_brigade.s3.store import (
     UNCONDITIONAL,
     Acl,
@@ -339,7 +340,12 @@ class BucketHandle:
         return await (await self.store()).head_bucket(self.name)
 
     async def create(self, *, region: str | None = None) -> None:
-        """Create it. For versioning, encryption and the rest see ``Brigade.create_bucket``."""
+        """Create it. For versioning, encryption and the rest see ``Brigade.create_bucket``.
+
+        Raises:
+            ConfigError: the name breaks a rule of S3, which the message names. Nothing was asked of the endpoint.
+        """
+        check_bucket_name(self.name)
         await (await self.store()).create_bucket(self.name, region=region)
 
     async def delete(self) -> None:

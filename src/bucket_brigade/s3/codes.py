@@ -136,6 +136,7 @@ REMEDIES: dict[str, str] = {
     "Forbidden": "Grant the missing permission, or use other credentials (--profile).",
     "Unauthorized": "Give credentials (--profile, AWS_ACCESS_KEY_ID).",
     "InvalidObjectState": "Restore it from its archive first: brigade unarchive, or --unarchive of cp and mv.",
+    "AccessControlListNotSupported": "Leave the ACL out, or let the bucket have them (brigade bucket set --ownership preferred).",
     "NoSuchBucket": "Check the name, or create the bucket (brigade mb).",
     "BucketNotEmpty": "Delete its objects first (brigade rb --force).",
     "BucketAlreadyExists": "Choose another name.",
