@@ -389,6 +389,20 @@ def test_the_command_prints_it_for_a_job_that_is_not_yet_run(capfd: Any, monkeyp
     assert main(["iam-policy", "--side", "target", "rm", "s3://a/x"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "looks"), [((), False), (("--storage-class", "STANDARD_IA"), True), (("--content-type", "a/b"), False)]
+)
+def test_what_only_a_look_at_what_was_written_proves_needs_leave_to_look(
+    flags: tuple[str, ...], looks: bool, capfd: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from bucket_brigade.cli.main import main
+
+    monkeypatch.setenv("BRIGADE_CONFIG", "/dev/null")
+    (tmp_path / "f").touch()
+    assert main(["iam-policy", "cp", str(tmp_path / "f"), "s3://b/f", *flags]) == 0
+    assert ("s3:GetObject" in capfd.readouterr().out) is looks
+
+
 def test_the_command_prints_it_for_a_job_that_was_run(program: Program, ministack: RunningServer) -> None:
     program.configure({"mini": ministack})
     (program.folder / "f").write_bytes(b"content")

@@ -224,8 +224,8 @@ attribute_options = _chain(
 preserve_option = click.option(
     "--preserve",
     metavar="all|none|NAME,…",
-    help="Carried over by copies: metadata, tags, acl, lock, storage-class, encryption, mtime, mode, owner. What is named here "
-    "must be; what all and the default (metadata, tags, mtime) cannot carry over is reported.",
+    help="Carried over by copies: metadata, tags, acl, lock, storage-class, encryption, website-redirect, mtime, mode, owner. "
+    "What is named here must be; what all and the default (metadata, tags, mtime) cannot carry over is reported.",
 )
 
 RULES = "bucket_brigade.rules"

@@ -15,6 +15,7 @@ from bucket_brigade.model.job import Job, LayoutName, Operation, Overwrite, Vers
 from bucket_brigade.model.location import Location, S3Location
 from bucket_brigade.operations.change import needs_rewriting
 from bucket_brigade.s3.addresses import is_aws
+from bucket_brigade.s3.echo import needs_a_look
 from bucket_brigade.settings.locations import root_of
 from bucket_brigade.settings.values import EndpointSettings
 
@@ -30,6 +31,8 @@ _VERSION_ACTIONS = {
 
 _COPIES = frozenset({Operation.COPY, Operation.RELAY})
 _WRITES = frozenset({Operation.COPY, Operation.RELAY, Operation.UPLOAD})
+_TOLD_BY_HEAD = frozenset({"storage-class", "encryption", "website-redirect"})
+"""What is preserved, and proven by a look at what was written."""
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 
 
@@ -263,6 +266,8 @@ def _looking_actions(job: Job, endpoint: EndpointSettings) -> tuple[str, ...]:
         or job.options.overwrite is not Overwrite.ALWAYS
         or proves_by_looking(endpoint)
         or asked.sse is not None
+        or needs_a_look(asked)
+        or preserve & _TOLD_BY_HEAD
         or locks
         or job.versions.which is not VersionsOf.CURRENT
     ):

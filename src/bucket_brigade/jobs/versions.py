@@ -23,7 +23,7 @@ from bucket_brigade.model.location import Location, S3Location
 from bucket_brigade.settings.locations import root_of
 from bucket_brigade.settings.units import parse_time
 
-_RESTORED_LIKE = (*DEFAULT_PRESERVE, "storage-class", "encryption")
+_RESTORED_LIKE = (*DEFAULT_PRESERVE, "storage-class", "encryption", "website-redirect")
 
 
 def as_restore(request: JobRequest) -> JobRequest:

@@ -139,7 +139,18 @@ class Overwrite(StrEnum):
     """``--if-unchanged``: it is replaced only in the state that it had when the job was submitted, else the transfer fails."""
 
 
-PRESERVABLE = ("metadata", "tags", "acl", "lock", "storage-class", "encryption", "mtime", "mode", "owner")
+PRESERVABLE = (
+    "metadata",
+    "tags",
+    "acl",
+    "lock",
+    "storage-class",
+    "encryption",
+    "website-redirect",
+    "mtime",
+    "mode",
+    "owner",
+)
 """What ``--preserve`` can name; ``all`` means every one of these."""
 
 DEFAULT_PRESERVE = ("metadata", "tags", "mtime")

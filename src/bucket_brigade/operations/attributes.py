@@ -27,7 +27,8 @@ FIELDS = {
     "encryption": ("sse", "sse_kms_key_id", "bucket_key"),
     "storage-class": ("storage_class",),
     "tags": ("tagging",),
-    "metadata": (*REPLACED_TOGETHER, "website_redirect"),
+    "metadata": REPLACED_TOGETHER,
+    "website-redirect": ("website_redirect",),
 }
 """What can be preserved -> the attributes that it is made of."""
 
@@ -56,7 +57,7 @@ class Preserve(msgspec.Struct, frozen=True):
     @property
     def is_what_copies_keep(self) -> bool:
         """Whether CopyObject by itself carries over just this."""
-        beyond = {"lock", "storage-class", "encryption"} & self.names
+        beyond = {"lock", "storage-class", "encryption", "website-redirect"} & self.names
         return {"metadata", "tags"} <= self.names and not beyond and not self.adds_mtime
 
 
@@ -121,6 +122,8 @@ def restate(
         kept |= _lock(found, carried, time.time() if now_s is None else now_s)
     if "storage-class" in preserve.names:
         kept["storage_class"] = found.storage_class
+    if "website-redirect" in preserve.names:  # apart from the metadata, because CopyObject by itself never carries it
+        kept["website_redirect"] = found.website_redirect
     if "encryption" in preserve.names and asked.sse is None:
         kept |= _encryption(head, carried, same_service=same_service)
     attributes = overlay(msgspec.structs.replace(NO_ATTRIBUTES, **kept), asked)

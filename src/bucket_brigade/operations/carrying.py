@@ -24,7 +24,7 @@ from bucket_brigade.s3.store import ObjectHead, Written
 
 Result = TypeVar("Result")
 
-_DROPPED_IN_ORDER = ("lock", "encryption", "storage-class", "tags")
+_DROPPED_IN_ORDER = ("lock", "encryption", "storage-class", "website-redirect", "tags")
 _CULPRITS = {
     "InvalidStorageClass": "storage-class",
     "InvalidTag": "tags",

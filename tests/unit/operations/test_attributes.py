@@ -35,7 +35,7 @@ def test_everything_is_carried_over_by_all() -> None:
 
 def test_by_default_metadata_cross_and_what_costs_or_locks_does_not() -> None:
     kept = carried(*DEFAULT_PRESERVE).attributes
-    assert (kept.content_type, kept.metadata, kept.website_redirect) == ("x/y", RICH.metadata, "/r")
+    assert (kept.content_type, kept.metadata, kept.website_redirect) == ("x/y", RICH.metadata, None)
     assert (kept.sse, kept.storage_class, kept.lock_mode, kept.legal_hold) == (None, None, None, None)
 
 
@@ -86,7 +86,7 @@ def test_metadata_that_the_source_cannot_show_are_noted() -> None:
 
 def test_copies_that_the_server_makes_as_wanted_need_no_look_at_the_source() -> None:
     assert Preserve.of(TransferOptions()).is_what_copies_keep
-    for name in ("lock", "storage-class", "encryption"):
+    for name in ("lock", "storage-class", "encryption", "website-redirect"):
         options = TransferOptions(preserve=(*DEFAULT_PRESERVE, name))
         assert not Preserve.of(options).is_what_copies_keep
     assert not Preserve.of(TransferOptions(preserve=("tags",))).is_what_copies_keep

@@ -100,6 +100,26 @@ async def test_tags_that_may_not_be_read_are_noted_or_fail_and_never_dropped_sil
         assert "tags" in outcome.note
 
 
+@pytest.mark.parametrize("kind", ["copy", "relay"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("preserve", "kept"), [(DEFAULT_PRESERVE, None), (PRESERVABLE, "/r"), (("metadata",), None)])
+async def test_a_website_redirect_crosses_every_way_alike(
+    kind: str, size: int, preserve: tuple[str, ...], kept: str | None
+) -> None:
+    source: MemoryStore = small_store()
+    world = World(store=source) if kind == "copy" else World()
+    world.job = msgspec.structs.replace(
+        world.job, options=msgspec.structs.replace(world.job.options, preserve=preserve)
+    )
+    await source.put_object(SOURCE, "k", patterned_bytes(size), attributes=ObjectAttributes(website_redirect="/r"))
+    ends = (side(source, SOURCE), side(world.store, TARGET))
+    stage = (CopyStage if kind == "copy" else RelayStage)(world.context, *ends, leads_to=State.DONE)
+    assert await execute_one(stage, Transfer("k", "k", size)) == Done(size)
+    written = world.store.buckets[TARGET].current("k")
+    assert written is not None
+    assert written.attributes.website_redirect == kept
+
+
 async def test_an_error_that_is_not_about_attributes_is_the_outcome() -> None:
     broken = (Fault(operation="put_object", does=AccessDenied("nothing may be written here"), times=None),)
     _, outcome = await relay(10, target_faults=broken)

@@ -27,7 +27,7 @@ def stage_of(world: World, asked: ObjectAttributes, store: Store | None = None) 
         operation=Operation.SET,
         source=S3Location(bucket=SOURCE, recursive=True),
         target=None,
-        options=msgspec.structs.replace(world.job.options, attributes=asked, preserve=PRESERVABLE[:6]),
+        options=msgspec.structs.replace(world.job.options, attributes=asked, preserve=PRESERVABLE[:7]),
     )
     return build_operation(world.context, BucketSide(store or world.store, "s3", SOURCE), None).stages[0]
 

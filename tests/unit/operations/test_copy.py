@@ -59,6 +59,7 @@ attributes = st.builds(
     storage_class=st.sampled_from([None, "GLACIER_IR", "STANDARD_IA"]),
     sse=st.sampled_from([None, "AES256"]),
     tagging=st.none() | pairs,
+    website_redirect=st.sampled_from([None, "/elsewhere"]),
 )
 
 
@@ -79,6 +80,7 @@ async def test_a_copy_comes_out_the_same_above_and_below_the_limit(
     assert small.tags == large.tags
     assert _told(small.attributes) == _told(large.attributes)
     assert small.attributes.storage_class == asked.storage_class  # the target's own, unless the job asks
+    assert small.attributes.website_redirect == asked.website_redirect  # which CopyObject by itself never carries
     expected = overlay(of_source, asked)
     assert (small.attributes.content_type, small.tags) == (expected.content_type, expected.tagging or ())
 
