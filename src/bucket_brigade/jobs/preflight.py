@@ -11,7 +11,7 @@ from bucket_brigade.model.acl import public_access
 from bucket_brigade.model.job import CURRENT_VERSIONS, Job, ObjectAttributes
 from bucket_brigade.model.location import LocalPath, S3Location
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
-from bucket_brigade.operations.archived import ARCHIVED_CODES
+from bucket_brigade.operations.archives import ARCHIVED_CODES
 from bucket_brigade.planning.sources import SourceEntry
 from bucket_brigade.s3.bucket_values import PublicAccessBlock, public_acl_refusals
 from bucket_brigade.s3.store import Pin, Store

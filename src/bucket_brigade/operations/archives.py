@@ -1,4 +1,4 @@
-"""Archived objects: whether one can be read, asking for those that cannot, and waiting until they can.
+"""Archived objects: whether one can be read, saying so of those that cannot, asking for them, and waiting until they can.
 
 The classes and the header are described at https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html.
 """
@@ -17,10 +17,11 @@ from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.planned import head_as_planned
 from bucket_brigade.operations.port import BatchView, BucketSide, Stage
-from bucket_brigade.s3.store import ObjectHead
+from bucket_brigade.s3.store import ObjectHead, Pin
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 NOT_READABLE = "InvalidObjectState"
+ARCHIVED_CODES = frozenset({NOT_READABLE, "ObjectNotInActiveTierError"})
 
 HEADS_AT_ONCE = 32
 FIRST_PAUSE_S = 5.0
@@ -54,6 +55,31 @@ def readable_until(head: ObjectHead) -> str:
     """Return the date, as the store writes it, until which a restored object is readable; "" where it tells none."""
     expires = _EXPIRES.search(head.restore)
     return expires[1] if expires else ""
+
+
+async def told_of_archive(error: TransferError, source: BucketSide, transfer: Transfer) -> TransferError:
+    """Return the error, or where it says that the source is archived, one that names the class and what to do."""
+    if error.code not in ARCHIVED_CODES:
+        return error
+    bucket = transfer.source_bucket or source.bucket
+    try:
+        head = await source.store.head_object(bucket, transfer.source, pin=Pin(version_id=transfer.version_id))
+    except TransferError:
+        return error
+    where = head.archive_status or head.attributes.storage_class or "an archive class"
+    restoring = archive_state(head) is Archive.RESTORING
+    state = "is being restored" if restoring else "is not restored"
+    told = PermanentError(
+        f"{transfer.source} is in {where} and {state}: it cannot be read.",
+        code=NOT_READABLE,
+        status=error.status,
+        request_id=error.request_id,
+        remedy="Wait until it is restored, and resume."
+        if restoring
+        else f"Restore it with: brigade unarchive {source.endpoint}://{bucket}/{transfer.source}",
+    )
+    told.attempts = error.attempts
+    return told
 
 
 class UnarchiveStage:

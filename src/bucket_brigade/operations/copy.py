@@ -11,7 +11,7 @@ from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import MAX_PART_BYTES, Part, fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
-from bucket_brigade.operations.archived import told_of_archive
+from bucket_brigade.operations.archives import told_of_archive
 from bucket_brigade.operations.attributes import Carried
 from bucket_brigade.operations.carrying import Carrier
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartUploads, once_more_if_spoiled, run_together

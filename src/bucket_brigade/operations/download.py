@@ -13,7 +13,7 @@ from bucket_brigade.local.temporaries import job_tag
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import fit_part_size_bytes, plan_parts
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
-from bucket_brigade.operations.archived import told_of_archive
+from bucket_brigade.operations.archives import told_of_archive
 from bucket_brigade.operations.multipart import run_together
 from bucket_brigade.operations.outcomes import OBJECT_GONE, outcome_of
 from bucket_brigade.operations.planned import head_as_planned

@@ -9,7 +9,7 @@ from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.model.outcome import Done, Outcome, State
 from bucket_brigade.model.parts import Part
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Transfer
-from bucket_brigade.operations.archived import told_of_archive
+from bucket_brigade.operations.archives import told_of_archive
 from bucket_brigade.operations.carrying import Carrier
 from bucket_brigade.operations.multipart import MultipartTarget, MultipartWriter
 from bucket_brigade.operations.outcomes import of_source, outcome_of
