@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from random import uniform
 
 from bucket_brigade.errors import Throttled, TransientError
 from bucket_brigade.s3.governor_pace import Pace
@@ -25,6 +26,9 @@ LONGEST_INTERVAL_S = 2.0
 LOOK_AGAIN_S = 0.05
 CATCH_UP_S = 0.02
 """Requests that came late by less than this are made up for; so no second begins with a burst."""
+
+JITTER = 0.2
+"""Two that keep time exactly fall in step, and the token that is missing is always the same one's."""
 
 TOLD_EVERY_S = 10.0
 
@@ -195,7 +199,8 @@ class Governor:
             if not turn.done():
                 turn.set_result(None)
                 if rate is not None:
-                    self._next_at = max(self._next_at, now - CATCH_UP_S) + 1.0 / rate
+                    gap_s = uniform(1 - JITTER, 1 + JITTER) / rate  # noqa: S311 - no secret
+                    self._next_at = max(self._next_at, now - CATCH_UP_S) + gap_s
         self._timer = None
         if self._paced:
             self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._let_pass)

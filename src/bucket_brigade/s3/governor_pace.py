@@ -2,7 +2,8 @@
 
 An endpoint that throttles with a token bucket takes exactly its limit, and refuses the rest. So the part that it took in a short
 span tells the limit; a little less than that is asked for, then slowly more, until it refuses again. What is added is in
-proportion to the root of the rate, what is taken away to the rate itself: two that share an endpoint come to the same rate.
+proportion to the root of the rate, what is taken away to the rate itself, and who sends more is refused more often: two that
+share an endpoint come to the same rate.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ FIRST_RATE, FIRST_GUESS = 500.0, 1.25
 """The first rate is so much of what was answered so far, and not less. It is doubled until a good part of it is refused."""
 
 CLEARLY_REFUSED = 0.1
-"""With fewer refusals for each answer the limit may be far above: a bucket that others had emptied was filling."""
+"""With fewer refusals for each answer the limit may be far above: a bucket that others had emptied was filling. And how many
+they are is chance: each counts for more where few requests are sent, so their number is not to decide how much is taken away."""
 
-BACK_OFF, LARGEST_CUT = 0.97, 4
-STEP = 3.0
-LARGEST_STEP, LEAST_STEP = 0.1, 3.0
+CUT, TAKEN_BACK_S, LARGEST_CUT = 0.06, 0.4, 4
+"""A refusal takes away this part, but at least what so many seconds had added, and leaves no less than a quarter."""
+
+STEP = 3.5
+LARGEST_STEP, LEAST_STEP = 0.2, 2.0
 """A second adds ``STEP`` x the root of the rate, but no more than this part of it and a few."""
 
 QUIET_S = 2.0
@@ -82,9 +86,7 @@ class Pace:
         if self.rate is None or not self._is_over(elapsed_s, good, latency_s):
             return False
         if self.refused:
-            # Where this process stood still, the first is too low; where it then made up for that, the second is.
-            taken = max(good / elapsed_s, self.rate * good / (good + self.refused))
-            self.rate = max(LEAST_RATE, self.rate / LARGEST_CUT, min(self.rate, taken) * BACK_OFF)
+            self.rate = self._cut(self.rate, good, elapsed_s)
             self._quiet_since = now
             self._searching = not good or (self._searching and self.refused < CLEARLY_REFUSED * good)
             self._begin(now, answers, settle_s=latency_s)
@@ -112,13 +114,25 @@ class Pace:
         self._answers = answers
         self._settled = not settle_s
 
+    def _cut(self, rate: float, good: int, elapsed_s: float) -> float:
+        taken = rate
+        if self.refused >= CLEARLY_REFUSED * good:
+            # Where this process stood still, the first is too low; where it then made up for that, the second is.
+            taken = min(rate, max(good / elapsed_s, rate * good / (good + self.refused)))
+        part = max(CUT, TAKEN_BACK_S * _step(rate) / rate)
+        return max(LEAST_RATE, rate / LARGEST_CUT, taken * (1.0 - part))
+
     def _grow(self, now: float, good: int, elapsed_s: float) -> None:
         assert self.rate is not None  # noqa: S101 - look() asked
         if good + 2 >= USED * self.rate * elapsed_s:
             self._used_at = now
             quiet_s = now - self._quiet_since
             faster = 2.0 ** min(16.0, max(0.0, quiet_s - QUIET_S))
-            step = min(STEP * math.sqrt(self.rate), LARGEST_STEP * self.rate + LEAST_STEP)
-            self.rate += self.rate if self._searching else min(step * faster, self.rate) * elapsed_s
+            self.rate += self.rate if self._searching else min(_step(self.rate) * faster, self.rate) * elapsed_s
         elif now - self._used_at > LIFTED_AFTER_S:
             self.rate = None
+
+
+def _step(rate: float) -> float:
+    """Return what a second adds to a rate."""
+    return min(STEP * math.sqrt(rate), LARGEST_STEP * rate + LEAST_STEP)
