@@ -17,18 +17,9 @@ from tests.servers import RunningServer
 SOME_FAILED, BAD_INPUT = 3, 2
 
 
-@pytest.mark.parametrize(
-    ("server", "quick"),
-    [
-        ("ministack", True),
-        pytest.param("ministack", False, marks=pytest.mark.slow),
-        pytest.param("moto", False, marks=pytest.mark.slow),
-    ],
-)
-async def test_attributes_go_every_way_as_the_document_says(
-    request: pytest.FixtureRequest, server: str, quick: bool
-) -> None:
-    matrix = await measure(request.getfixturevalue(server), quick=quick)
+@pytest.mark.parametrize("server", ["ministack", pytest.param("moto", marks=pytest.mark.slow)])
+async def test_attributes_go_every_way_as_the_document_says(request: pytest.FixtureRequest, server: str) -> None:
+    matrix = await measure(request.getfixturevalue(server))
     unproven = () if os.geteuid() == 0 else (OWNER.name,)
     assert [cell for cell, outcome in matrix.cells.items() if outcome == LOST and cell[-1] not in unproven] == []
     told, documented = (without(unproven, text) for text in (section(matrix, server), DOCUMENT.read_text()))
