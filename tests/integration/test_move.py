@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,7 +75,8 @@ async def test_a_source_that_changed_between_its_copy_and_its_deletion_stays(
     await here.fill("source/", tree)
     process = brigade.start("mv", here.url("source/"), there.url("target/"), "--concurrency", "1")
     assert brigade.wait_until_said("planning finished", process)
-    time.sleep(0.15)
+    while not await there.content("target/"):
+        assert process.poll() is None, brigade.tail()
     process.send_signal(signal.SIGTERM)
     assert process.wait(25) == INTERRUPTED, brigade.tail()
     copied = await there.content("target/")

@@ -57,7 +57,9 @@ def set_(ctx: click.Context, /, location: str, **flags: Any) -> int:
 
 @click.command(cls=RuleOrderCommand)
 @click.argument("location")
-@click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="How long the objects stay readable.")
+@click.option(
+    "--days", type=click.IntRange(1), default=7, show_default=True, help="How long the objects stay readable."
+)
 @click.option("--tier", type=click.Choice(["Standard", "Bulk", "Expedited"]), help="How fast, and how dear.")
 @click.option("--wait", is_flag=True, help="Until all can be read: minutes to days. It can be interrupted and resumed.")
 @_in_place

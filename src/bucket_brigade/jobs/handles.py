@@ -39,7 +39,6 @@ from bucket_brigade.s3.checksums import crc64nvme, verify_whole
 from bucket_brigade.s3.listing import iterate_objects, iterate_versions
 from bucket_brigade.s3.names import check_bucket_name
 from bucket_brigade.s3.store import (
-    UNCONDITIONAL,
     Acl,
     BucketEntry,
     Condition,
@@ -131,8 +130,6 @@ class ObjectHandle(ObjectState):
             ConfigError: ``if_unchanged`` without a loaded state.
         """
         condition = Condition(if_match=self._loaded_etag("write") if if_unchanged else "", if_absent=if_absent)
-        if condition == UNCONDITIONAL:
-            condition = UNCONDITIONAL
         store, crc = await self.bucket.store(), crc64nvme(content)
         written = await store.put_object(
             self.bucket.name, self.key, content, attributes=attributes, crc64nvme=crc, condition=condition

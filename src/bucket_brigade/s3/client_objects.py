@@ -175,7 +175,7 @@ class ObjectCalls(Caller):
         if tagging:
             tags = attribute_parameters(attributes or NO_ATTRIBUTES).get("Tagging", "")
             params |= {"TaggingDirective": "REPLACE", "Tagging": tags}
-        answer = await self.call("CopyObject", params, pinned=condition is UNCONDITIONAL)
+        answer = await self.call("CopyObject", params, pinned=condition == UNCONDITIONAL)
         written = self.written("CopyObject", params, answer, answer.get("CopyObjectResult") or {})
         self.demand_echo("CopyObject", params, answer, attributes or NO_ATTRIBUTES, etag=written.etag)
         return written

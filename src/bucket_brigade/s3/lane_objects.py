@@ -65,7 +65,7 @@ class ObjectLane(LaneCalls):
             crc64nvme is not None and self._client.sends_checksums and attributes.checksum_algorithm in _OWN_CHECKSUM
         )
         asked = UNCONDITIONAL
-        if condition is not UNCONDITIONAL:
+        if condition != UNCONDITIONAL:
             asked = any_condition(condition)
             fields |= condition_fields(condition)
         form_key = ("PutObject", bucket, shape, with_crc, asked)
@@ -79,7 +79,7 @@ class ObjectLane(LaneCalls):
         if with_crc:
             fields["x-amz-checksum-crc64nvme"] = encode_crc(crc64nvme)  # type: ignore[arg-type]
         # Sent twice a conditional write may fail because of itself: then the retries decide what that means.
-        replay = condition is UNCONDITIONAL
+        replay = condition == UNCONDITIONAL
         answer = await self._send(prepared, "PutObject", bucket, key, fields, body, replay=replay)
         if answer.status < FIRST_REFUSAL:
             written = self._written("PutObject", bucket, key, answer)
@@ -226,7 +226,7 @@ class ObjectLane(LaneCalls):
                 condition=condition,
             )
         fields = source_fields(source_bucket, source_key, pin) | condition_fields(condition)
-        pinned = condition is UNCONDITIONAL  # else nobody knows which of the two is false
+        pinned = condition == UNCONDITIONAL  # else nobody knows which of the two is false
         answer = await self._send(prepared, "CopyObject", bucket, key, fields, replay=pinned)
         if answer.status >= FIRST_REFUSAL:
             raise self._refusal("CopyObject", bucket, key, answer, pinned=pinned)

@@ -54,7 +54,7 @@ class RetryingObjects(RetryingCalls):
 
         A condition that is false after a first attempt whose answer was lost may be false because of that one: HEAD decides.
         """
-        if condition is UNCONDITIONAL:
+        if condition == UNCONDITIONAL:
             return await self._run_resending(
                 self.inner.put_object, bucket, key, body, attributes=attributes, crc64nvme=crc64nvme
             )
@@ -103,7 +103,7 @@ class RetryingObjects(RetryingCalls):
             tagging=tagging,
             condition=condition,
         )
-        if condition is UNCONDITIONAL:
+        if condition == UNCONDITIONAL:
             return await self._run(attempt)
 
         def is_ours(head: ObjectHead) -> bool:
