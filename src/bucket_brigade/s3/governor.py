@@ -21,7 +21,10 @@ from bucket_brigade.s3.retry_budget import RetryBudget
 from bucket_brigade.s3.throttle import Throttle, open_gate
 from bucket_brigade.settings.values import EndpointSettings
 
-INTERVAL_S = 0.2
+INTERVAL_S = 0.1
+ALL_ANSWERED = 0.9
+"""An interval of this part of the latency has seen a whole window answered: answers come in batches, a little early or late."""
+
 LONGEST_INTERVAL_S = 2.0
 LOOK_AGAIN_S = 0.05
 CATCH_UP_S = 0.02
@@ -260,7 +263,7 @@ class Governor:
             and (count >= self.limit or elapsed_s >= LONGEST_INTERVAL_S)
         ):
             self._latency_s = (self._busy_s - busy_s) / count if count else elapsed_s
-            if elapsed_s >= self._latency_s:
+            if elapsed_s >= ALL_ANSWERED * self._latency_s:
                 self._decide(now, count / elapsed_s, (self._busy_s - busy_s) / elapsed_s)
 
     def _decide(self, now: float, goodput: float, in_flight: float) -> None:

@@ -70,7 +70,7 @@ def test_two_that_know_nothing_of_each_other_share_an_endpoint_fairly_in_twenty_
     run_virtually(scenario())
 
 
-@pytest.mark.parametrize("delay_s", [0.005, 0.02, 0.2])
+@pytest.mark.parametrize("delay_s", [0.005, 0.02, 0.05, 0.2])
 def test_it_finds_how_many_requests_a_distance_is_worth(delay_s: float) -> None:
     """No fixed number in flight does better than ``capacity``, or than all connections over the delay."""
 
@@ -79,6 +79,17 @@ def test_it_finds_how_many_requests_a_distance_is_worth(delay_s: float) -> None:
         sender = BusySender(endpoint)
         await asyncio.sleep(15)
         assert endpoint.rate(0, 15) >= 0.9 * min(2000, LARGEST_LIMIT / delay_s)
+        await sender.end()
+
+    run_virtually(scenario())
+
+
+def test_a_job_of_four_seconds_at_a_distance_loses_little_to_finding_the_number() -> None:
+    async def scenario() -> None:
+        endpoint = ThrottlingEndpoint(delay_s=0.05, capacity=7000)
+        sender = BusySender(endpoint)
+        await asyncio.sleep(4)
+        assert endpoint.rate(0, 4) >= 0.9 * 7000
         await sender.end()
 
     run_virtually(scenario())
