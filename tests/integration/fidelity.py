@@ -22,9 +22,9 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
 from bucket_brigade.jobs.brigade import Brigade
-from bucket_brigade.model.job import PRESERVABLE, EndpointOverrides, ObjectAttributes, TransferOptions
+from bucket_brigade.model.job import DEFAULT_PRESERVE, PRESERVABLE, EndpointOverrides, ObjectAttributes, TransferOptions
 from bucket_brigade.settings.values import EngineSettings, RetrySettings, Settings
-from tests.integration.fidelity_rows import CARRIED_ROWS, CUSTOMER_KEY, FILE_ROWS, GROUPS, ROWS, Row
+from tests.integration.fidelity_rows import CARRIED_BY_DEFAULT, CARRIED_ROWS, CUSTOMER_KEY, FILE_ROWS, GROUPS, ROWS, Row
 from tests.samples import patterned_bytes
 from tests.servers import RunningServer
 
@@ -37,14 +37,17 @@ another limit on, which is lowered to ``SMALL`` for them: MiniStack takes a quar
 
 WAYS = ("client", "lane")
 SET = ("upload", "upload in parts", "copy", "copy in parts", "relay", "relay in parts")
-CARRIED = ("copy", "copy in parts", "relay", "relay in parts", "down and up", "down and up in parts")
+BY_DEFAULT = ("copy", "copy in parts", "relay", "relay in parts")
+CARRIED = (*BY_DEFAULT, "down and up", "down and up in parts")
 KEPT, NOTED, REFUSED, LOST, UNKNOWN, NOT_IN_FILES = "yes", "reported", "refused", "LOST", "no", "not in files"
+LEFT = "left"
 MEANING = {
     KEPT: "the object has it",
     NOTED: "the object does not have it, and the report says so",
     REFUSED: "the transfer fails and says why: the server does not keep what was asked for",
     UNKNOWN: "the server does not keep it at all",
     NOT_IN_FILES: "a file has no such thing: a download leaves it behind, and it has to be named when the file goes up again",
+    LEFT: "not carried over by default: `--preserve` has to name it, or `all`",
     LOST: "the object does not have it and nothing says so (a bug)",
 }
 
@@ -224,22 +227,25 @@ class Bench:
     # --- what is carried over --------------------------------------------------------------------------------------
 
     async def carry_all(self, matrix: Matrix) -> None:
+        """Carry over all, and what is carried over by default."""
+        plain = [row for row in CARRIED_ROWS if not row.locked and not row.customer_key]
+        locked = [row for row in CARRIED_ROWS if row.locked]
         for column in CARRIED:
-            for rows in (
-                [row for row in CARRIED_ROWS if not row.locked and not row.customer_key],
-                [row for row in CARRIED_ROWS if row.locked],
-                [row for row in CARRIED_ROWS if row.customer_key],
-            ):
-                await self.carry(rows, column, matrix)
+            for rows in (plain, locked, [row for row in CARRIED_ROWS if row.customer_key]):
+                await self.carry(rows, "carried", column, matrix)
+        for column in BY_DEFAULT:
+            for rows in (plain, locked):
+                await self.carry(rows, "default", column, matrix)
 
-    async def carry(self, rows: list[Row], column: str, matrix: Matrix) -> None:
+    async def carry(self, rows: list[Row], kind: str, column: str, matrix: Matrix) -> None:
         size = LARGE if column == "copy in parts" else SMALL
-        prefix = f"carried/{column.replace(' ', '-')}/"
+        prefix = f"{kind}/{column.replace(' ', '-')}/"
         scheme = "other" if column.startswith("relay") else "here"
         origin = self.source_key(rows[0], size).removesuffix(rows[0].key)
         source = f"here://{self.bucket('source', rows[0])}/{origin}"
         target = f"{scheme}://{self.bucket('target', rows[0])}/{prefix}"
-        options, key = self.options(column, preserve=PRESERVABLE), self.key_of(rows[0])
+        preserve = PRESERVABLE if kind == "carried" else DEFAULT_PRESERVE
+        options, key = self.options(column, preserve=preserve), self.key_of(rows[0])
         through_files = column.startswith("down")
         if through_files:
             files = os.path.join(self.folder, column, rows[0].key, "")
@@ -251,7 +257,9 @@ class Bench:
             outcome = await self.outcome(row, prefix + row.key, size, told)
             if through_files and outcome == LOST and not row.of_file:
                 outcome = NOT_IN_FILES
-            matrix.record(self.server.name, self.way, "carried", column, row.name, outcome)
+            if kind == "default" and outcome == LOST and row.name not in CARRIED_BY_DEFAULT:
+                outcome = LEFT
+            matrix.record(self.server.name, self.way, kind, column, row.name, outcome)
 
 
 def plain_client(server: RunningServer) -> Any:
@@ -312,6 +320,8 @@ HEADING = (
     "Every object is written and looked at by a plain aioboto3 client (HEAD, tags, ACL, lock), beside the program.",
     "*In parts* means above the limit of a single request: 16 MiB for uploads and relays, 5 GiB for copies (here lowered).",
     "Every cell is the same through the lane and through the client (`--lane off`), or shows both.",
+    "By default a copy below the limit is left to the server, which may carry more than S3 does: S3 itself leaves storage class,",
+    "redirect and lock.",
     "",
     *(f"- **{outcome}**: {meaning}." for outcome, meaning in MEANING.items() if outcome != LOST),
     "",
@@ -329,6 +339,7 @@ def section(matrix: Matrix, server: str) -> str:
     for kind, columns, rows, title in (
         ("set", SET, ROWS, "Set by a flag"),
         ("carried", CARRIED, CARRIED_ROWS, "Carried over by `--preserve all`"),
+        ("default", BY_DEFAULT, [row for row in CARRIED_ROWS if not row.customer_key], "Carried over by default"),
     ):
         lines += [f"## {title}, on {server}", "", _line(["", *columns]), _line(["---"] * (len(columns) + 1))]
         lines += [

@@ -159,6 +159,7 @@ _TOGETHER = (
     "Storage class",
     "Website redirect",
 )
+CARRIED_BY_DEFAULT = frozenset({*(row.name for row in FILE_ROWS), *_TOGETHER} - {"Storage class", "Website redirect"})
 GROUPS = (
     tuple(row for row in ROWS if row.name in _TOGETHER),
     tuple(row for row in ROWS if row.locked),
