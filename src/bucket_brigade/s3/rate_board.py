@@ -1,6 +1,6 @@
 """Where the processes that send to a throttling endpoint write their paces, so that they share it evenly at once.
 
-Left to themselves they would come to about the same pace too, in twenty seconds. The board is a file that those with the same state
+Left to themselves they would come to about the same pace, in twenty seconds. The board is a file that those with the same state
 directory map: for each of them its process, its pace and when it was written.
 """
 
