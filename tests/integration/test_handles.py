@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bucket_brigade import Brigade, BucketHandle, ObjectAttributes, TransferOptions
-from bucket_brigade.errors import ConfigError, NotFound, PreconditionFailed, SourceChanged, TransferError
+from bucket_brigade.errors import BadKey, ConfigError, NotFound, PreconditionFailed, SourceChanged, TransferError
 from bucket_brigade.model.job import Overwrite
 from bucket_brigade.settings.values import EngineSettings, Settings
 from tests.integration.buckets import bucket_name
@@ -152,6 +152,9 @@ async def test_what_is_not_there_says_so(brigade: Brigade, bucket: BucketHandle,
     await missing.delete()
     with pytest.raises(ConfigError):
         await bucket.upload(str(tmp_path / "nothing"))
+    for key in ("", "k" * 1025, "\udc80"):
+        with pytest.raises(BadKey):
+            bucket.object(key)
     nowhere = brigade.bucket("no-such-bucket-anywhere")
     assert not await nowhere.exists()
     assert not await nowhere.object("key").exists()

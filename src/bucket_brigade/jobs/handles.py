@@ -37,7 +37,7 @@ from bucket_brigade.operations.receipts import prove_put
 from bucket_brigade.operations.stream import read_ordered
 from bucket_brigade.s3.checksums import crc64nvme, verify_whole
 from bucket_brigade.s3.listing import iterate_objects, iterate_versions
-from bucket_brigade.s3.names import check_bucket_name
+from bucket_brigade.s3.names import check_bucket_name, check_key
 from bucket_brigade.s3.store import (
     Acl,
     BucketEntry,
@@ -291,9 +291,12 @@ class BucketHandle:
         return f"{self.endpoint}://{self.name}"
 
     def object(self, key: str, *, version_id: str | None = None) -> ObjectHandle:
-        """Return a handle of a key, which need not exist. Keys are taken as they are: no pattern, no escape."""
-        if not key:
-            raise ConfigError("an object has no empty key", remedy="Name a key.")
+        """Return a handle of a key, which need not exist. Keys are taken as they are: no pattern, no escape.
+
+        Raises:
+            BadKey: no object can have it: it is empty, too long or not UTF-8.
+        """
+        check_key(key)
         return ObjectHandle(self, key, version_id)
 
     async def objects(self, prefix: str = "") -> AsyncGenerator[ObjectHandle]:

@@ -15,6 +15,10 @@ _ENDLESS = 1 << 63
 class NameFilter:
     """The predicate of a job's filters.
 
+    Patterns are those of ``aws s3``: ``*``, ``?``, ``[abc]`` and ``[!abc]``, case-sensitive, over the whole name below the
+    source's root, where ``*`` and ``?`` match ``/`` too. All names are taken at first; the last rule that matches decides.
+    What has no known size (``UNKNOWN_SIZE``) or time (0) is left out where a bound asks for it: a bound is a promise.
+
     ``accepts(name, size, modified_ns)`` says whether an entry becomes a transfer; ``accepts.name(name)`` asks the include and
     exclude rules alone. Names are relative to the source's root, sizes bytes, times nanoseconds since the epoch.
     ``accepts.everything`` says that there is no filter at all.
@@ -45,17 +49,6 @@ class NameFilter:
         if self._bounded and not (self._low <= size <= self._high and self._after <= modified_ns <= self._before):
             return False
         return self.name(name)
-
-
-def compile_filters(filters: Filters) -> NameFilter:
-    """Return the predicate of ``filters``.
-
-    Patterns are those of ``aws s3``: ``*``, ``?``, ``[abc]`` and ``[!abc]``, case-sensitive, over the whole name below the
-    source's root, where ``*`` and ``?`` match ``/`` too. All names are taken at first; the last rule that matches decides.
-
-    What has no known size (``UNKNOWN_SIZE``) or time (0) is left out where a bound asks for it: a bound is a promise.
-    """
-    return NameFilter(filters)
 
 
 def compile_rules(rules: Iterable[Rule]) -> Callable[[str], bool]:
