@@ -23,6 +23,7 @@ from bucket_brigade.errors import (
     ConfigError,
     ConnectionLost,
     CredentialsExpired,
+    NotSupported,
     PermanentError,
     StoreUnavailable,
     TransferError,
@@ -340,3 +341,11 @@ def _connection_code(exc: BaseException) -> str:
     if any(isinstance(cause, asyncio.TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
         return "TimedOut"
     return "ConnectionLost"
+
+
+def answered_with_the_object(operation: str) -> NotSupported:
+    """Return the error for a store that knows no ``?tagging`` or ``?acl``, and answers with the object that was not asked for.
+
+    Its ETag gives it away, where there is no document of the right kind. rclone serve s3 does that.
+    """
+    return NotSupported(f"{operation}: the endpoint answers with the object itself; it does not know this request")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bucket_brigade.errors import NotFound
+from bucket_brigade.s3.errors import answered_with_the_object
 from bucket_brigade.s3.lane_calls import FIRST_REFUSAL, LaneCalls
 from bucket_brigade.s3.lane_forms import Recipe
 from bucket_brigade.s3.lane_objects import ANY_VERSION
@@ -40,6 +41,8 @@ class TagLane(LaneCalls):
             if isinstance(error, NotFound) and error.code == "NoSuchTagSet":
                 return ()
             raise error
+        if b"etag" in answer.headers and b"<Tagging" not in answer.body:
+            raise answered_with_the_object("GetObjectTagging")
         if not answer.unread and _NO_TAGS(answer.body):
             return ()
         root = self._document("GetObjectTagging", bucket, key, answer)

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
-from bucket_brigade.s3.errors import credentials_error, error_from_exception
+from bucket_brigade.s3.errors import answered_with_the_object, credentials_error, error_from_exception
 from bucket_brigade.settings.addresses import hands_out_credentials, is_loopback
 from bucket_brigade.settings.values import EndpointSettings
 
@@ -246,6 +246,15 @@ def make_plain(client: Client) -> None:
         events.register(f"before-parameter-build.s3.{operation}", _set_expires_aside)
         events.register(f"before-call.s3.{operation}", _send_expires)
     events.register("after-call.s3.ListObjectVersions", _keep_document)
+    for operation in ("GetObjectTagging", "GetObjectAcl"):
+        events.register(f"before-parse.s3.{operation}", _refuse_the_object_itself)
+
+
+def _refuse_the_object_itself(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
+    body = response_dict.get("body") or b""
+    known = b"<Tagging" in body or b"<AccessControlPolicy" in body
+    if "etag" in response_dict["headers"] and not known:  # whatever the status: botocore makes a 500 of what is no XML
+        raise answered_with_the_object(operation_model.name)
 
 
 async def _keep_document(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
