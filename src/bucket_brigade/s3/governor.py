@@ -28,6 +28,13 @@ ALL_ANSWERED = 0.9
 LONGEST_INTERVAL_S = 2.0
 LOOK_AGAIN_S = 0.05
 CATCH_UP_S = 0.02
+SLOW_S = 0.5
+SLOW_TIMES = 10.0
+"""An answer that takes longer than this, and so many times the mean of all, is a slow one."""
+USUAL_FROM = 100
+"""So many answers say what is usual."""
+HEDGED_FOR_S = 60.0
+"""So long after a slow answer requests that may be sent twice are."""
 """Requests that came late by less than this are made up for; so no second begins with a burst."""
 
 JITTER = 0.2
@@ -81,6 +88,8 @@ class Governor:
         self._timed_out = False
         self._settling = False
         self._latency_s = 0.0
+        self.hedge_after_s = 0.0
+        self._slow_s = self._hedge_until = float("inf")
         self._due = 0.0
         self._began = (now(), 0, 0.0)
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -135,8 +144,11 @@ class Governor:
         """A request that was sent at ``sent_at`` was answered, well or for good."""
         now = self._now()
         self.answers += 1
-        self._busy_s += now - sent_at
+        took_s = now - sent_at
+        self._busy_s += took_s
         self.in_flight -= 1
+        if took_s > self._slow_s:
+            self.hedge_after_s, self._hedge_until = self._slow_s, now + HEDGED_FOR_S
         if self._waiting:
             self._give_turns()
         if now >= self._due:
@@ -225,6 +237,10 @@ class Governor:
 
     def _look(self, now: float) -> None:
         """See whether an interval is over, and decide for the next one."""
+        if self.answers >= USUAL_FROM:
+            self._slow_s = max(SLOW_S, SLOW_TIMES * self._busy_s / self.answers)
+        if now >= self._hedge_until or self._pace.rate is not None:
+            self.hedge_after_s = 0.0
         if self._pace.rate is not None:
             self._look_at_pace(now)
         else:

@@ -15,6 +15,7 @@ from bucket_brigade.errors import (
 )
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.governor import Governor
+from bucket_brigade.s3.hedging import Hedger
 from bucket_brigade.s3.job_limits import JobLimits
 from bucket_brigade.s3.renewal import Renewal
 from bucket_brigade.s3.retry import OnRetry, Retrier
@@ -42,6 +43,7 @@ class RetryingCalls:
         inner: makes one attempt per call.
         governor: lets requests begin.
         limits: of the job that this store belongs to, if it belongs to one.
+        hedger: makes second requests for slow ones.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class RetryingCalls:
         self._shared = (policy, governor, on_retry, renewal)
         self._retrier = Retrier(policy, governor, on_retry)
         self._renewal = renewal
+        self.hedger = Hedger()
         self._run = self._retrier.run if renewal is None else self._run_renewing
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from bucket_brigade.errors import (
     AccessDenied,
@@ -12,6 +13,7 @@ from bucket_brigade.errors import (
 )
 from bucket_brigade.model.job import NO_ATTRIBUTES, ObjectAttributes
 from bucket_brigade.s3.codes import BY_CODE
+from bucket_brigade.s3.hedging import HEDGED_BYTES
 from bucket_brigade.s3.lost_answers import bulk_error, is_content
 from bucket_brigade.s3.retrying_calls import RetryingCalls
 from bucket_brigade.s3.store import (
@@ -26,6 +28,8 @@ from bucket_brigade.s3.store import (
     Pin,
     Written,
 )
+
+T = TypeVar("T")
 
 _TRANSIENT_CODES = frozenset(code for code, (kind, _) in BY_CODE.items() if issubclass(kind, TransientError)) | {
     "NoAnswer",
@@ -72,11 +76,33 @@ class RetryingObjects(RetryingCalls):
     async def get_object(
         self, bucket: str, key: str, into: memoryview, *, start: int | None = None, pin: Pin = UNPINNED
     ) -> ObjectHead:
-        """Fill ``into``, from its beginning at each attempt."""
+        """Fill ``into``, from its beginning at each attempt. A small one that is slow is asked for twice."""
+        if self.governor.hedge_after_s and len(into) <= HEDGED_BYTES:
+            return await self._run(self._get_hedged, bucket, key, into, start=start, pin=pin)
         return await self._run(self.inner.get_object, bucket, key, into, start=start, pin=pin)
 
+    async def _get_hedged(self, bucket: str, key: str, into: memoryview, *, start: int | None, pin: Pin) -> ObjectHead:
+        async def first() -> tuple[ObjectHead, bytearray | None]:
+            return await self.inner.get_object(bucket, key, into, start=start, pin=pin), None
+
+        async def second() -> tuple[ObjectHead, bytearray | None]:
+            buffer = bytearray(len(into))  # its own: the first request still writes into the other one
+            return await self.inner.get_object(bucket, key, memoryview(buffer), start=start, pin=pin), buffer
+
+        head, buffer = await self._hedged(first, second)
+        if buffer is not None:
+            into[:] = buffer
+        return head
+
+    async def _hedged(self, first: Callable[[], Awaitable[T]], second: Callable[[], Awaitable[T]]) -> T:
+        governor = self.governor
+        return await self.hedger.run(first, second, after_s=governor.hedge_after_s, answers=governor.answers)
+
     async def head_object(self, bucket: str, key: str, *, pin: Pin = UNPINNED) -> ObjectHead:
-        """Return what the store tells about the object."""
+        """Return what the store tells about the object. A look that is slow is made twice."""
+        if self.governor.hedge_after_s:
+            look = functools.partial(self.inner.head_object, bucket, key, pin=pin)
+            return await self._run(self._hedged, look, look)
         return await self._run(self.inner.head_object, bucket, key, pin=pin)
 
     async def copy_object(
