@@ -108,8 +108,9 @@ def test_the_readable_form_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_configuration_of_the_program_around_us_is_not_touched(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config(), structlog.is_configured()
     make_logger("error", as_json=True, colors=False).error("ours")
-    assert not structlog.is_configured()
+    assert (structlog.get_config(), structlog.is_configured()) == before
 
 
 def test_what_the_library_notes_goes_to_stderr_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
