@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
-import msgspec
 
-from bucket_brigade.cli.invocation import load, output_of
 from bucket_brigade.cli.options import (
-    RULES,
     RuleOrderCommand,
     attribute_options,
+    chain,
     common_options,
     endpoint_options,
     engine_options,
     filter_options,
     output_options,
 )
-from bucket_brigade.cli.requests import build_request
-from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+from bucket_brigade.cli.submitting import submit_verb
 from bucket_brigade.cli.transfer import dryrun_option, manifest_options, recursive_option, version_option
-from bucket_brigade.model.job import NO_ATTRIBUTES, Unarchive
+from bucket_brigade.model.job import Unarchive
 
-
-def _in_place(function: Any) -> Any:
-    for decorate in (
-        common_options,
-        output_options,
-        engine_options,
-        *reversed(manifest_options),
-        endpoint_options,
-        filter_options,
-        version_option,
-        dryrun_option,
-        recursive_option,
-    ):
-        function = decorate(function)
-    return function
+_in_place = chain(
+    recursive_option,
+    dryrun_option,
+    version_option,
+    filter_options,
+    endpoint_options,
+    *manifest_options,
+    engine_options,
+    output_options,
+    common_options,
+)
 
 
 @click.command("set", cls=RuleOrderCommand)
@@ -52,7 +44,7 @@ def set_(ctx: click.Context, /, location: str, **flags: Any) -> int:
     Tags, ACL and lock are set by requests of their own; everything else by a copy of the object onto itself, which keeps what is
     not named and, in a bucket with versions, makes a new one.
     """
-    return _submit(ctx, "set", location, flags, Unarchive())
+    return submit_verb(ctx, "set", location, "", flags)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -67,23 +59,4 @@ def set_(ctx: click.Context, /, location: str, **flags: Any) -> int:
 def unarchive(ctx: click.Context, /, location: str, **flags: Any) -> int:
     """Restore archived objects (GLACIER, DEEP_ARCHIVE, archive tiers) at LOCATION, so that they can be read for a while."""
     asked = Unarchive(days=flags.pop("days"), tier=flags.pop("tier"), wait=flags.pop("wait"))
-    return _submit(ctx, "unarchive", location, flags, asked)
-
-
-def _submit(ctx: click.Context, verb: str, location: str, flags: dict[str, Any], unarchive: Unarchive) -> int:
-    loaded = load(ctx)
-    request = build_request(
-        verb,
-        location,
-        "",
-        flags=flags,
-        rules=ctx.meta[RULES],
-        # What the configuration sets on every new object is not asked for here.
-        defaults=msgspec.structs.replace(loaded.settings.transfer, attributes=NO_ATTRIBUTES),
-        now_ns=time.time_ns(),
-    )
-    request = msgspec.structs.replace(request, unarchive=unarchive)
-    output = output_of(ctx, loaded, flags)
-    if flags["dryrun"]:
-        return show_dry_run(loaded.settings, request, as_json=output.as_json)
-    return submit_and_run(ctx, loaded.settings, request, output)
+    return submit_verb(ctx, "unarchive", location, "", flags, unarchive=asked)

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from bucket_brigade.cli.invocation import load
-from bucket_brigade.cli.options import common_options, json_option
+from bucket_brigade.cli.options import chain, common_options, json_option
 from bucket_brigade.cli.output import write_json
 from bucket_brigade.cli.redaction import HIDDEN
 from bucket_brigade.cli.text import align
@@ -23,7 +23,7 @@ from bucket_brigade.settings.presets import PRESETS
 
 _SECRETS = frozenset({"secret_access_key", "session_token"})
 
-import_options = (
+_importing = chain(
     click.option(
         "--into", metavar="FILE", help="The configuration that is added to; by default the one in force, or your own."
     ),
@@ -33,12 +33,6 @@ import_options = (
     json_option,
     common_options,
 )
-
-
-def _importing(function: Any) -> Any:
-    for decorate in reversed(import_options):
-        function = decorate(function)
-    return function
 
 
 @click.command("import-mc")

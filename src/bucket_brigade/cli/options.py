@@ -59,7 +59,9 @@ def _setting(*names: str, metavar: str, text: str, choices: Iterable[str] = ()) 
     )
 
 
-def _chain(*decorators: Decorator[Any]) -> Decorator[Any]:
+def chain(*decorators: Decorator[Any]) -> Decorator[Any]:
+    """Return one decorator that does what these do, the first one outermost."""
+
     def decorate(function: Any) -> Any:
         for decorator in reversed(decorators):
             function = decorator(function)
@@ -73,7 +75,7 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         gathered(ctx).setdefault("log_level", "debug")
 
 
-common_options = _chain(
+common_options = chain(
     _setting("--config", metavar="FILE", text="Configuration file (TOML)."),
     _setting("--state-dir", metavar="DIR", text="Where jobs and their journals are kept."),
     _setting(
@@ -94,7 +96,7 @@ common_options = _chain(
 )
 """--config --state-dir --log-level --log-format -v: on every verb."""
 
-endpoint_options = _chain(
+endpoint_options = chain(
     click.option("--endpoint-url", metavar="URL", help="The S3 service, instead of AWS."),
     click.option("--profile", metavar="NAME", help="Profile of the AWS configuration files."),
     click.option("--region", metavar="NAME", help="Region of the bucket."),
@@ -106,7 +108,7 @@ endpoint_options = _chain(
 )
 """Which S3 service, and who we are there."""
 
-source_endpoint_options = _chain(
+source_endpoint_options = chain(
     click.option("--source-endpoint-url", metavar="URL", help="The S3 service of the source, where it is another one."),
     click.option("--source-profile", metavar="NAME", help="Profile for the source."),
     click.option("--source-region", metavar="NAME", help="Region of the source's bucket."),
@@ -128,7 +130,7 @@ list_shards_option = click.option(
     help="Ranges of one bucket listed side by side; auto divides listings that turn out to be long, 1 none.",
 )
 
-engine_options = _chain(
+engine_options = chain(
     lane_option,
     list_shards_option,
     _setting(
@@ -149,7 +151,7 @@ engine_options = _chain(
     _setting("--log-interval", metavar="TIME", text="Between two progress events in the log, such as 10s."),
 )
 
-output_options = _chain(
+output_options = chain(
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
     click.option("--only-show-errors", is_flag=True, help="Print nothing but errors and warnings."),
     click.option("--no-progress", is_flag=True, help="No progress display."),
@@ -158,7 +160,7 @@ output_options = _chain(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-filter_options = _chain(
+filter_options = chain(
     click.option(
         "--include",
         multiple=True,
@@ -172,7 +174,7 @@ filter_options = _chain(
     click.option("--older-than", metavar="TIME", help="Only objects modified before: 90d or 2025-06-01T12:00:00Z."),
 )
 
-attribute_options = _chain(
+attribute_options = chain(
     click.option("--acl", metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
     click.option("--allow-public-acl", is_flag=True, help="Permit an ACL that lets everybody reach the objects."),
     click.option(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
-from bucket_brigade.cli.invocation import load, output_of
 from bucket_brigade.cli.options import (
-    RULES,
     RuleOrderCommand,
     attribute_options,
+    chain,
     common_options,
     endpoint_options,
     engine_options,
@@ -20,8 +18,7 @@ from bucket_brigade.cli.options import (
     preserve_option,
     source_endpoint_options,
 )
-from bucket_brigade.cli.requests import build_request, confirm_delete
-from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+from bucket_brigade.cli.submitting import submit_verb
 from bucket_brigade.cli.versions import all_versions_option, as_of_option, noncurrent_options
 
 recursive_option = click.option("--recursive", is_flag=True, help="Everything below the source.")
@@ -59,24 +56,21 @@ copy_options = (
 )
 
 
-def _transfer_verb(function: Any) -> Any:
-    for decorate in (
-        common_options,
-        output_options,
-        engine_options,
-        *reversed(copy_options),
-        *reversed(manifest_options),
-        preserve_option,
-        attribute_options,
-        source_endpoint_options,
-        endpoint_options,
-        filter_options,
-        version_option,
-        dryrun_option,
-        recursive_option,
-    ):
-        function = decorate(function)
-    return function
+_transfer_verb = chain(
+    recursive_option,
+    dryrun_option,
+    version_option,
+    filter_options,
+    endpoint_options,
+    source_endpoint_options,
+    attribute_options,
+    preserve_option,
+    *manifest_options,
+    *copy_options,
+    engine_options,
+    output_options,
+    common_options,
+)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -88,7 +82,7 @@ def _transfer_verb(function: Any) -> Any:
 @click.pass_context
 def cp(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
     """Copy SOURCE to TARGET: disk to S3, S3 to disk, S3 to S3; - is standard input or output of one object."""
-    return _submit(ctx, "cp", source, target, flags)
+    return submit_verb(ctx, "cp", source, target, flags)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -98,7 +92,7 @@ def cp(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
 @click.pass_context
 def mv(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
     """Copy SOURCE to TARGET, verify, then delete each source that is still unchanged."""
-    return _submit(ctx, "mv", source, target, flags)
+    return submit_verb(ctx, "mv", source, target, flags)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -120,23 +114,4 @@ def mv(ctx: click.Context, /, source: str, target: str, **flags: Any) -> int:
 @click.pass_context
 def rm(ctx: click.Context, /, source: str, **flags: Any) -> int:
     """Delete the object, or with --recursive everything below the prefix, at TARGET."""
-    return _submit(ctx, "rm", source, "", flags)
-
-
-def _submit(ctx: click.Context, verb: str, source: str, target: str, flags: dict[str, Any]) -> int:
-    loaded = load(ctx)
-    request = build_request(
-        verb,
-        source,
-        target,
-        flags=flags,
-        rules=ctx.meta[RULES],
-        defaults=loaded.settings.transfer,
-        now_ns=time.time_ns(),
-    )
-    output = output_of(ctx, loaded, flags)
-    if flags["dryrun"]:
-        return show_dry_run(loaded.settings, request, as_json=output.as_json)
-    if verb == "rm":
-        confirm_delete(request, yes=flags["yes"])
-    return submit_and_run(ctx, loaded.settings, request, output)
+    return submit_verb(ctx, "rm", source, "", flags)

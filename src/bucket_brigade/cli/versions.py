@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any
 
 import click
 import msgspec
 
-from bucket_brigade.cli.invocation import load, output_of
 from bucket_brigade.cli.options import (
-    RULES,
     RuleOrderCommand,
+    chain,
     common_options,
     endpoint_options,
     engine_options,
@@ -20,8 +18,7 @@ from bucket_brigade.cli.options import (
     output_options,
     preserve_option,
 )
-from bucket_brigade.cli.requests import build_request
-from bucket_brigade.cli.submitting import show_dry_run, submit_and_run
+from bucket_brigade.cli.submitting import submit_verb
 from bucket_brigade.errors import ConfigError
 from bucket_brigade.model.location import S3Location
 from bucket_brigade.s3.listing import iterate_as_of
@@ -70,18 +67,15 @@ async def version_as_of(store: Store, location: S3Location, as_of: str) -> S3Loc
     raise ConfigError(f"{location} did not exist then", remedy=f"`brigade ls {location} --versions` shows its history.")
 
 
-def _in_place(function: Any) -> Any:
-    for decorate in (
-        common_options,
-        output_options,
-        engine_options,
-        endpoint_options,
-        filter_options,
-        _dryrun_option,
-        _recursive_option,
-    ):
-        function = decorate(function)
-    return function
+_in_place = chain(
+    _recursive_option,
+    _dryrun_option,
+    filter_options,
+    endpoint_options,
+    engine_options,
+    output_options,
+    common_options,
+)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -90,7 +84,7 @@ def _in_place(function: Any) -> Any:
 @click.pass_context
 def undelete(ctx: click.Context, /, location: str, **flags: Any) -> int:
     """Remove the latest delete markers at LOCATION: what they hid is there again, as it was."""
-    return _submit(ctx, "undelete", location, flags)
+    return submit_verb(ctx, "undelete", location, "", flags)
 
 
 @click.command(cls=RuleOrderCommand)
@@ -107,21 +101,4 @@ def restore(ctx: click.Context, /, location: str, **flags: Any) -> int:
 
     Nothing is lost: what is there now becomes a noncurrent version. For archived objects see unarchive.
     """
-    return _submit(ctx, "restore", location, flags)
-
-
-def _submit(ctx: click.Context, verb: str, location: str, flags: dict[str, Any]) -> int:
-    loaded = load(ctx)
-    request = build_request(
-        verb,
-        location,
-        "",
-        flags=flags,
-        rules=ctx.meta[RULES],
-        defaults=loaded.settings.transfer,
-        now_ns=time.time_ns(),
-    )
-    output = output_of(ctx, loaded, flags)
-    if flags["dryrun"]:
-        return show_dry_run(loaded.settings, request, as_json=output.as_json)
-    return submit_and_run(ctx, loaded.settings, request, output)
+    return submit_verb(ctx, "restore", location, "", flags)

@@ -6,10 +6,8 @@ secret. Nothing depends on it being there: what is not known is None, and found 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 
@@ -17,7 +15,7 @@ import msgspec
 
 from bucket_brigade import __version__
 from bucket_brigade.model.location import DEFAULT_ENDPOINT
-from bucket_brigade.settings.private import make_private_folder
+from bucket_brigade.settings.private import make_private_folder, replace_private_file
 from bucket_brigade.settings.values import EndpointSettings
 
 PROFILES = "profiles"
@@ -121,17 +119,8 @@ def write_profile(state_dir: str, endpoint: EndpointSettings, profile: EndpointP
     kept = {name: known[name] if found[name] is None else found[name] for name in CAPABILITIES}
     whole = msgspec.structs.replace(profile, **kept, probed_ns=time.time_ns(), brigade_version=__version__)
     path = profile_path(state_dir, endpoint)
-    folder = os.path.dirname(path)
-    make_private_folder(folder)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    make_private_folder(os.path.dirname(path))
+    replace_private_file(path, msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
     return path
 
 

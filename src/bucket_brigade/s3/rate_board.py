@@ -6,10 +6,9 @@ directory map: for each of them its process, its pace and when it was written.
 
 from __future__ import annotations
 
-import mmap
 import os
 
-from bucket_brigade.s3.throttle import Gate, gate_path
+from bucket_brigade.s3.throttle import Gate, gate_path, open_shared
 from bucket_brigade.settings.values import EndpointSettings
 
 PLACES = 32
@@ -53,17 +52,5 @@ class RateBoard:
 
 def open_board(state_dir: str, endpoint: EndpointSettings) -> RateBoard | None:
     """Return the board of an endpoint that all processes with this state directory share, None where it cannot be written."""
-    size = 8 * 3 * PLACES
-    try:
-        path = gate_path(state_dir, endpoint) + ".rates"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    try:
-        if os.fstat(descriptor).st_size < size:
-            os.ftruncate(descriptor, size)
-        return RateBoard(memoryview(mmap.mmap(descriptor, size)).cast("d"), os.getpid())
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    cells = open_shared(gate_path(state_dir, endpoint) + ".rates", 8 * 3 * PLACES)
+    return None if cells is None else RateBoard(cells, os.getpid())

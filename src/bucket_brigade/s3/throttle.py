@@ -109,16 +109,20 @@ def gate_path(state_dir: str, endpoint: EndpointSettings) -> str:
 
 def open_gate(state_dir: str, endpoint: EndpointSettings) -> Gate | None:
     """Return the gate of an endpoint that all processes with this state directory share, None where it cannot be written."""
-    path = gate_path(state_dir, endpoint)
+    return open_shared(gate_path(state_dir, endpoint), _GATE_BYTES)
+
+
+def open_shared(path: str, size: int) -> Gate | None:
+    """Return ``size`` bytes of memory, as floats, that all who open this file share; None where it cannot be written."""
     try:
         make_private_folder(os.path.dirname(path))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
     try:
-        if os.fstat(descriptor).st_size < _GATE_BYTES:
-            os.ftruncate(descriptor, _GATE_BYTES)
-        return memoryview(mmap.mmap(descriptor, _GATE_BYTES)).cast("d")
+        if os.fstat(descriptor).st_size < size:
+            os.ftruncate(descriptor, size)
+        return memoryview(mmap.mmap(descriptor, size)).cast("d")
     except OSError:
         return None
     finally:

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from bucket_brigade.errors import ConfigError
-from bucket_brigade.settings.private import private_opener
+from bucket_brigade.settings.private import replace_private_file
 from bucket_brigade.settings.units import parse_size
 
 FILE = "limits.json"
@@ -94,11 +94,8 @@ def _unreadable(text: str) -> ConfigError:
 
 def write_limits(folder: str, limits: Limits) -> None:
     """Say in the folder of a running job what it may take: its processes look there twice a second."""
-    path = os.path.join(folder, FILE)
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb", opener=private_opener) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(limits), indent=1) + b"\n")
-    os.replace(temporary, path)
+    content = msgspec.json.format(msgspec.json.encode(limits), indent=1) + b"\n"
+    replace_private_file(os.path.join(folder, FILE), content)
 
 
 def read_limits(folder: str) -> Limits | None:

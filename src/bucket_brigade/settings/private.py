@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 
 
 def make_private_folder(path: str) -> None:
@@ -25,3 +27,16 @@ def make_private_folder(path: str) -> None:
 def private_opener(path: str, flags: int) -> int:
     """Open a file as ``open`` would, one that is made with mode 0600 (the ``opener`` of ``open``)."""
     return os.open(path, flags, 0o600)
+
+
+def replace_private_file(path: str, content: bytes) -> None:
+    """Write a file whole or not at all, with mode 0600; its folder is there. Raises OSError."""
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), prefix=".")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -46,7 +46,8 @@ def test_processes_of_one_place_count_as_one() -> None:
 
 
 def test_the_board_lies_beside_the_gate(tmp_path: Path) -> None:
-    assert open_board(str(tmp_path), ENDPOINT) is None
+    (tmp_path / "file").touch()
+    assert open_board(str(tmp_path / "file"), ENDPOINT) is None
     open_gate(str(tmp_path), ENDPOINT)
     board = open_board(str(tmp_path), ENDPOINT)
     again = open_board(str(tmp_path), ENDPOINT)
