@@ -114,7 +114,7 @@ def lane_supports(client: Client) -> str | None:
 
 @asynccontextmanager
 async def open_lane(
-    endpoint: EndpointSettings, client: Client, store: ClientStore, *, max_connections: int
+    endpoint: EndpointSettings, client: Client, store: ClientStore, *, max_connections: int, insist: bool = False
 ) -> AsyncIterator[LaneStore]:
     """Open the lane beside the ``store`` of an open ``client``; its connections are closed at the end.
 
@@ -125,6 +125,7 @@ async def open_lane(
         client: builds each request once; also says which certificates are trusted, and who signs.
         store: over the same client; serves what the lane does not.
         max_connections: to each host.
+        insist: a request that cannot be prepared is an error, rather than left to the client.
     """
     wire = WireSettings(
         max_connections=max_connections,
@@ -141,6 +142,7 @@ async def open_lane(
             guarded(ask_dns, loopback_only=target.scheme == "http" and not endpoint.allow_http),
         ),
         user_agent=f"bucket-brigade/{__version__}",
+        insist=insist,
     )
     with capturable(client):
         async with book:

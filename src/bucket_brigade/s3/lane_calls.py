@@ -23,7 +23,7 @@ from bucket_brigade.s3.echo import demands_echo, not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.lane_answers import encryption_echo, refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
-from bucket_brigade.s3.prepared import quote_key, trimmed
+from bucket_brigade.s3.prepared import quote_key
 from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Stamp
 from bucket_brigade.s3.store import Body, Written
 from bucket_brigade.s3.wire_answer import Answer, Garbled, WireError
@@ -202,7 +202,7 @@ def header_value(name: str, value: str) -> str:
     if _UNSENDABLE(value):
         message = f"The {name} {value[:80]!r} cannot be sent in a header."
         raise PermanentError(message, code="BadHeader")
-    return trimmed(value) if " " in value else value
+    return value
 
 
 async def _hashed_aside(body: Body) -> str:

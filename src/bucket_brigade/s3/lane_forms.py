@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from bucket_brigade.errors import PermanentError
 from bucket_brigade.s3.checksums import content_md5, crc_of, encode_crc
 from bucket_brigade.s3.prepared import Captured, Form, NotPreparable, Target, capture, compile_form
 from bucket_brigade.s3.sigv4 import Identity, Signer
@@ -104,15 +105,24 @@ class FormBook:
         credentials: of the client; None for anonymous requests.
         open_pool: makes the connections to a target, kept until the book is closed.
         user_agent: sent with each request.
+        insist: what cannot be prepared is an error.
         now: seconds since the epoch, for signatures.
     """
 
     def __init__(
-        self, *, credentials: Any, open_pool: OpenPool, user_agent: str, now: Callable[[], float] = time.time
+        self,
+        *,
+        credentials: Any,
+        open_pool: OpenPool,
+        user_agent: str,
+        insist: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._credentials = credentials
         self._open_pool = open_pool
         self._user_agent = user_agent
+        self._insist = insist
+        self._told: set[str] = set()
         self._now = now
         self._lock = asyncio.Lock()
         self._kept: dict[Hashable, Prepared | None] = {}
@@ -131,7 +141,8 @@ class FormBook:
     async def prepare(self, key: Hashable, recipe: Callable[[], Recipe]) -> Prepared | None:
         """Return the prepared request for ``key``, made by ``recipe()`` the first time; None where the client has to send it.
 
-        Raises what the client raises before it sends a request (bad attributes, no credentials).
+        Raises what the client raises before it sends a request (bad attributes, no credentials); where the lane is insisted
+        on, PermanentError instead of None.
         """
         async with self._lock:
             if key not in self._kept:
@@ -140,9 +151,18 @@ class FormBook:
                 try:
                     self._kept[key] = await self._prepared(recipe())
                 except NotPreparable as reason:
-                    _log.info("request goes through the client", reason=str(reason))
+                    self._leave_to_client(reason)
                     self._kept[key] = None
             return self._kept[key]
+
+    def _leave_to_client(self, reason: NotPreparable) -> None:
+        """Say so, once for all requests with the same reason. Raises PermanentError where the lane is insisted on."""
+        if self._insist:
+            message = f"the lane cannot send this request: {reason}"
+            raise PermanentError(message, code="NotPreparable", remedy="Use --lane auto or off.") from reason
+        if str(reason) not in self._told:
+            self._told.add(str(reason))
+            _log.info("requests go through the client", reason=str(reason))
 
     async def _prepared(self, recipe: Recipe) -> Prepared:
         captured = await capture(recipe.send)

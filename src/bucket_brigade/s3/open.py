@@ -82,7 +82,8 @@ async def _prefer_lane(
 
     reason = lane_supports(client)
     if reason is None:
-        return await stack.enter_async_context(open_lane(endpoint, client, store, max_connections=connections))
+        lane = open_lane(endpoint, client, store, max_connections=connections, insist=insist)
+        return await stack.enter_async_context(lane)
     if insist:
         raise ConfigError(
             f"the lane cannot serve the endpoint {endpoint.name}: {reason}", remedy="Use --lane auto or off."

@@ -23,6 +23,9 @@ PLACEHOLDER_KEY = "bucket-brigade-placeholder-key"
 _UNSENT = frozenset({"accept-encoding", "expect", "user-agent", "amz-sdk-invocation-id", "amz-sdk-request"})
 """Headers of botocore that do not travel with the lane; none of them is signed."""
 
+_FREE_TEXT = frozenset({"if-match", "x-amz-copy-source", "x-amz-copy-source-if-match"})
+"""Varying headers with ETags and version ids, in which a store may have put any white space: sent as it is, signed trimmed."""
+
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=(?P<access_key>[^ ,]+)/(?P<day>\d{{8}})/(?P<region>[^/ ,]+)/(?P<service>[^/ ,]+)/aws4_request, "
     r"SignedHeaders=(?P<signed>[^ ,]+), Signature=(?P<signature>[0-9a-f]{64})"
@@ -58,16 +61,17 @@ class Target(NamedTuple):
 class _CapturedRequest(BaseException):
     """Carries the request out of the client. A BaseException, so that no layer takes it for a failed request."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, operation: str) -> None:
         self.request = request
+        self.operation = operation
 
 
 _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
-def _take_request(request: Any, **_: Any) -> None:
+def _take_request(request: Any, event_name: str, **_: Any) -> None:
     if _capturing.get():
-        raise _CapturedRequest(request)
+        raise _CapturedRequest(request, event_name.rpartition(".")[2])
 
 
 @contextmanager
@@ -83,12 +87,15 @@ def capturable(client: Any) -> Iterator[None]:
 async def capture(send: Callable[[], Awaitable[object]]) -> Captured:
     """Return the first request that ``send()`` would send through a capturable client, without sending it.
 
-    Raises NotPreparable where nothing was sent, and what ``send`` raises before it.
+    Raises NotPreparable where it needs another request before it, or none was sent, and what ``send`` raises before it.
     """
     token = _capturing.set(True)
     try:
         await send()
     except _CapturedRequest as captured:
+        if captured.operation == "CreateSession":
+            message = "the bucket is one of S3 Express, whose requests are signed with sessions"
+            raise NotPreparable(message) from None
         return _captured(captured.request)
     finally:
         _capturing.reset(token)
@@ -148,7 +155,7 @@ class Form:
         on_object: the path ends with the key.
     """
 
-    __slots__ = ("_canonical", "_head", "_stamp", "_stamped", "hashes_payload", "on_object", "scope", "target")
+    __slots__ = ("_canonical", "_free", "_head", "_stamp", "_stamped", "hashes_payload", "on_object", "scope", "target")
 
     def __init__(
         self,
@@ -159,6 +166,7 @@ class Form:
         on_object: bool,
         canonical: str,
         head: str,
+        free_text: tuple[str, ...] = (),
     ) -> None:
         self.target = target
         self.scope = scope
@@ -166,6 +174,7 @@ class Form:
         self.on_object = on_object
         self._canonical = canonical
         self._head = head
+        self._free = free_text
         self._stamp: Stamp | None = None
         self._stamped = canonical, head
 
@@ -173,7 +182,7 @@ class Form:
         """Return the head of the request, signed. ``fields`` has a value for each varying field, and is changed.
 
         ``payload`` is the body's SHA-256 in hex, used where ``hashes_payload``. Header values among ``fields`` must be free
-        of control characters and trimmed (see ``trimmed``).
+        of control characters, and trimmed (see ``trimmed``) but for ETags and copy sources.
         """
         if stamp is not self._stamp:
             self._stamped = _stamped(self._canonical, stamp), _stamped(self._head, stamp)
@@ -181,7 +190,11 @@ class Form:
         canonical, head = self._stamped
         if stamp is not None:
             fields["x-amz-content-sha256"] = payload
-            fields["signature"] = stamp.sign(canonical % fields)
+            signed = fields
+            for name in self._free:
+                if " " in fields[name]:
+                    signed = signed | {name: trimmed(fields[name])}
+            fields["signature"] = stamp.sign(canonical % signed)
         return (head % fields).encode()
 
 
@@ -263,6 +276,7 @@ def compile_form(
         on_object=object_path,
         canonical=canonical,
         head=head + "\r\n",
+        free_text=tuple(sorted(_FREE_TEXT & varying)),
     )
     _demand_same_signature(form, captured, values, identity, signature)
     return form
