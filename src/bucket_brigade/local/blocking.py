@@ -7,8 +7,9 @@ file system, takes milliseconds, and would stop the loop and all transfers with 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +27,10 @@ CALLS_IN_THREADS = 2000
 """After so many calls in threads the disk is tried inline again: in a thread, waiting for the interpreter hides its speed."""
 
 MAX_THREADS = 32
+
+SLOW_PIECE_S = 0.005
+PIECES_IN_THREAD = 20
+"""After a piece of a walk that took longer than ``SLOW_PIECE_S`` so many are taken in a thread, before the loop tries again."""
 
 
 async def to_its_end(in_thread: Awaitable[T]) -> T:
@@ -82,3 +87,38 @@ class BlockingCalls:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+async def take_pieces(
+    pieces: Generator[list[T], None, None], clock: Callable[[], float] = time.perf_counter
+) -> AsyncGenerator[list[T]]:
+    """Yield the pieces of a generator that reads a disk, and close it.
+
+    They are taken on the loop while that is quick: in a thread, every system call of a walk gives the interpreter's lock away,
+    and fights the loop for it. One that was slow makes the next ones go to a thread; so does an empty one, which says that the
+    next one may take long.
+
+    Args:
+        pieces: what each step of it reads should take a quick disk less than a millisecond.
+        clock: seconds, monotonic.
+    """
+    left_in_thread = 0
+    try:
+        while True:
+            if left_in_thread:
+                left_in_thread -= 1
+                piece = await asyncio.to_thread(next, pieces, None)
+            else:
+                begun = clock()
+                piece = next(pieces, None)
+                if clock() - begun > SLOW_PIECE_S:
+                    left_in_thread = PIECES_IN_THREAD
+                await asyncio.sleep(0)
+            if piece is None:
+                return
+            if not piece:
+                left_in_thread = max(left_in_thread, 1)
+            yield piece
+    finally:
+        with contextlib.suppress(ValueError):  # still running in its thread after a cancellation
+            pieces.close()

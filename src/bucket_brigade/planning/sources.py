@@ -6,15 +6,14 @@ the batches, so that planning goes on exactly where it stopped.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
 
-from bucket_brigade.local.scan import LocalEntry, scan_tree
+from bucket_brigade.local.blocking import take_pieces
+from bucket_brigade.local.scan import LocalEntry, scan_pieces
 from bucket_brigade.model.transfer import UNKNOWN_SIZE, Refused
 
 SLICE_SIZE = 1000
@@ -60,21 +59,24 @@ class WalkSource:
         self._follow_symlinks = follow_symlinks
 
     async def slices(self, cursor: bytes) -> AsyncGenerator[Slice]:
-        """See Source. The walk runs in a thread, a slice at a time."""
-        walk = scan_tree(
+        """See Source."""
+        walk = scan_pieces(
             self._root, after=cursor.decode("utf-8", "surrogateescape"), follow_symlinks=self._follow_symlinks
         )
-        try:
-            while found := await asyncio.to_thread(_take, walk):
-                last = found[-1].path if isinstance(found[-1], LocalEntry) else found[-1].source
-                yield Slice([_from_file(entry) for entry in found], last.encode("utf-8", "surrogateescape"))
-        finally:
-            with contextlib.suppress(ValueError):  # still running in its thread after a cancellation
-                walk.close()
+        found: list[LocalEntry | Refused] = []
+        async with contextlib.aclosing(take_pieces(walk)) as pieces:
+            async for piece in pieces:
+                found += piece
+                if len(found) >= SLICE_SIZE:
+                    yield _slice(found[:SLICE_SIZE])
+                    del found[:SLICE_SIZE]
+        if found:
+            yield _slice(found)
 
 
-def _take(walk: Iterator[LocalEntry | Refused]) -> list[LocalEntry | Refused]:
-    return list(itertools.islice(walk, SLICE_SIZE))
+def _slice(found: Sequence[LocalEntry | Refused]) -> Slice:
+    last = found[-1].path if isinstance(found[-1], LocalEntry) else found[-1].source
+    return Slice([_from_file(entry) for entry in found], last.encode("utf-8", "surrogateescape"))
 
 
 def _from_file(entry: LocalEntry | Refused) -> SourceEntry | Refused:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 
 import pytest
 
-from bucket_brigade.local.blocking import CALLS_IN_THREADS, BlockingCalls
+from bucket_brigade.local.blocking import CALLS_IN_THREADS, PIECES_IN_THREAD, SLOW_PIECE_S, BlockingCalls, take_pieces
 
 
 class Clock:
@@ -64,3 +65,30 @@ async def test_errors_come_back_as_they_are(in_threads: bool) -> None:
     with pytest.raises(FileNotFoundError, match="gone"):
         await calls.run(fail)
     calls.close()
+
+
+async def where_taken(clock: Clock, *pieces: tuple[float, int]) -> list[bool]:
+    """Return, for pieces that take so many seconds and have so many entries, whether each was read on the loop."""
+    read_by: list[int] = []
+
+    def read() -> Generator[list[int], None, None]:
+        for seconds, entries in pieces:
+            read_by.append(clock.spend(seconds))
+            yield [0] * entries
+
+    taken = [piece async for piece in take_pieces(read(), clock)]
+    assert [len(piece) for piece in taken] == [entries for _, entries in pieces]
+    return [reader == threading.get_ident() for reader in read_by]
+
+
+async def test_pieces_are_taken_on_the_loop_while_they_are_quick() -> None:
+    assert await where_taken(Clock(), *[(0.0002, 50)] * 30) == [True] * 30
+
+
+async def test_a_slow_piece_sends_the_next_ones_to_a_thread_for_a_while() -> None:
+    quick = [(0.0002, 50)] * (PIECES_IN_THREAD + 1)
+    assert await where_taken(Clock(), (2 * SLOW_PIECE_S, 50), *quick) == [True, *[False] * PIECES_IN_THREAD, True]
+
+
+async def test_what_comes_behind_an_empty_piece_is_taken_in_a_thread() -> None:
+    assert await where_taken(Clock(), (0.0, 1), (0.0, 0), (9.0, 1), (0.0, 1)) == [True, True, False, True]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.unit.local.descriptors import open_descriptors
 
 from bucket_brigade.errors import PlanError
-from bucket_brigade.local import runs, scan
-from bucket_brigade.local.scan import LocalEntry, scan_tree
+from bucket_brigade.local import folder_names, runs, scan
+from bucket_brigade.local.scan import LocalEntry, scan_pieces, scan_tree
 from bucket_brigade.model.transfer import Refused
 
 
@@ -107,8 +107,8 @@ def test_a_folder_sorted_on_disk_is_walked_in_the_same_order_and_resumed_anywher
     write(tmp_path, *AWKWARD, *(f"b/{number}" for number in range(40)))
     os.mkdir(os.fsencode(tmp_path) + b"/b/dir\xff")
     in_memory = names(tmp_path)
-    monkeypatch.setattr(scan, "_MAX_NAMES_IN_MEMORY", 3)
-    monkeypatch.setattr(scan, "_NAMES_AT_ONCE", 2)
+    monkeypatch.setattr(folder_names, "MAX_NAMES_IN_MEMORY", 3)
+    monkeypatch.setattr(folder_names, "NAMES_AT_ONCE", 2)
     before = open_descriptors()
     everything = names(tmp_path)
     assert everything == in_memory == sorted(everything)
@@ -118,9 +118,19 @@ def test_a_folder_sorted_on_disk_is_walked_in_the_same_order_and_resumed_anywher
     assert open_descriptors() == before
 
 
+def test_a_piece_has_so_many_files_and_folders_and_an_empty_one_comes_before_many_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_names, "NAMES_AT_ONCE", 4)
+    write(tmp_path, "a/1", "a/2", "b/1", "b/2", "b/3", "b/4", "c")
+    (tmp_path / "empty/below/below").mkdir(parents=True)
+    pieces = [[getattr(entry, "path", "") for entry in piece] for piece in scan_pieces(str(tmp_path), at_once=3)]
+    assert pieces == [[], ["a/1", "a/2"], [], ["b/1", "b/2", "b/3"], ["b/4", "c"], [], []]
+
+
 def test_a_disk_too_full_to_sort_on_is_a_plan_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a", "b", "c")
-    monkeypatch.setattr(scan, "_MAX_NAMES_IN_MEMORY", 1)
+    monkeypatch.setattr(folder_names, "MAX_NAMES_IN_MEMORY", 1)
     monkeypatch.setattr(runs, "_nameless_file", lambda: os.open("/dev/full", os.O_RDWR))
     with pytest.raises(PlanError, match="No space left"):
         names(tmp_path)
