@@ -57,6 +57,9 @@ ENDPOINTS = {
     ),
     "aws-path": EndpointSettings(region="ap-south-1", addressing="path"),
     "aws-hashing": EndpointSettings(region="eu-west-3", profile="hashing"),
+    "http-unsigned": EndpointSettings(endpoint_url="http://127.0.0.1:9000", region="r", payload_signing="never"),
+    "https-unsigned": EndpointSettings(region="eu-west-3", payload_signing="never"),
+    "https-signed": EndpointSettings(region="eu-west-3", payload_signing="always"),
     "anonymous": EndpointSettings(endpoint_url="http://127.0.0.1:9000", no_sign_request=True),
 }
 

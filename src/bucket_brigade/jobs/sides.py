@@ -66,6 +66,7 @@ def _service(endpoint: EndpointSettings) -> EndpointSettings:
         endpoint,
         name="",
         region=None,
+        payload_signing="auto",
         sse_c_key=None,
         copy_source_sse_c_key=None,
         expected_bucket_owner=None,

@@ -125,6 +125,7 @@ class EndpointOverrides(msgspec.Struct, frozen=True, kw_only=True):
     ca_bundle: str | None = None
     addressing: str | None = None
     checksum: str | None = None
+    payload_signing: str | None = None
     sse_c_key_file: str | None = None
     expected_bucket_owner: str | None = None
 

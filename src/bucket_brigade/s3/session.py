@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import functools
 import hashlib
 import os
@@ -33,6 +34,7 @@ RAW_DOCUMENT = "bucket_brigade.document"
 _REGION = re.compile(r"\A[a-z0-9-]{1,32}\Z")
 _ADDRESSING = ("auto", "path", "virtual")
 _CHECKSUMS = ("auto", "crc64nvme", "when_required")
+_PAYLOAD_SIGNING = ("auto", "always", "never")
 
 Client = Any
 """An aioboto3 S3 client: ``types_aiobotocore_s3.client.S3Client``, whose typed dictionaries no generic code can fill."""
@@ -53,6 +55,7 @@ def check_endpoint(endpoint: EndpointSettings) -> None:
     for field, value, known in (
         ("addressing", endpoint.addressing, _ADDRESSING),
         ("checksum", endpoint.checksum, _CHECKSUMS),
+        ("payload_signing", endpoint.payload_signing, _PAYLOAD_SIGNING),
         ("request_payer", endpoint.request_payer or "requester", ("requester",)),
     ):
         if value not in known:
@@ -133,6 +136,8 @@ async def open_client(endpoint: EndpointSettings, *, max_connections: int) -> As
             raise _opening_error(exc, endpoint) from exc
         check_endpoint_url(client.meta.endpoint_url, allow_http=_may_use_http(endpoint))
         make_plain(client)
+        if endpoint.payload_signing == "never":
+            leave_protected_bodies_unsigned(client)
         yield client
 
 
@@ -215,10 +220,13 @@ def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: 
 
 
 def _s3_options(endpoint: EndpointSettings, profile: dict[str, Any]) -> dict[str, Any]:
+    """Return what is added to the options of the profile, which botocore reads itself (it knows which are true or false)."""
     own = profile.get("s3")
-    options: dict[str, Any] = dict(own) if isinstance(own, dict) else {}
-    if endpoint.addressing != "auto" or "addressing_style" not in options:
+    options: dict[str, Any] = {}
+    if endpoint.addressing != "auto" or not isinstance(own, dict) or "addressing_style" not in own:
         options["addressing_style"] = endpoint.addressing
+    if endpoint.payload_signing == "always":
+        options["payload_signing_enabled"] = True
     return options
 
 
@@ -273,6 +281,23 @@ def _trust_own_checksum(params: dict[str, Any], **_: Any) -> None:
     name = "x-amz-checksum-crc64nvme"
     if name in params["headers"]:
         params["context"]["checksum"] = {"request_algorithm": {"algorithm": "crc64nvme", "in": "header", "name": name}}
+
+
+def leave_protected_bodies_unsigned(client: Client) -> None:
+    """Let a client sign objects and parts as UNSIGNED-PAYLOAD where TLS, or a checksum beside them, protects their bytes.
+
+    Over http too, where botocore never does that by itself. What nothing else protects is hashed for the signature as ever.
+    """
+    unsigned = copy.copy(client.meta.config)
+    unsigned.s3 = {**(unsigned.s3 or {}), "payload_signing_enabled": False}
+
+    def choose(params: dict[str, Any], **_: Any) -> None:
+        algorithm = params["context"].get("checksum", {}).get("request_algorithm")
+        if isinstance(algorithm, dict) or params["url"].startswith("https:"):
+            params["context"]["client_config"] = unsigned
+
+    for operation in ("PutObject", "UploadPart"):
+        client.meta.events.register_last(f"before-call.s3.{operation}", choose)
 
 
 def _set_expires_aside(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

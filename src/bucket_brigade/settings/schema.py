@@ -96,6 +96,7 @@ ENDPOINT_RULES: Mapping[str, Rule] = {
     "request_payer": Rule(choices=("requester",)),
     "addressing": Rule(choices=("auto", "path", "virtual")),
     "checksum": Rule(choices=("auto", "crc64nvme", "when_required")),
+    "payload_signing": Rule(choices=("auto", "always", "never")),
     "connect_timeout_s": Rule(low=0.1, high=3600),
     "read_timeout_s": Rule(low=0.1, high=3600),
     "expected_bucket_owner": Rule(check=_check_account),

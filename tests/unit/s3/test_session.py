@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from bucket_brigade.errors import ConfigError
+from bucket_brigade.s3.checksums import crc64nvme
+from bucket_brigade.s3.client import ClientStore
+from bucket_brigade.s3.prepared import capturable, capture
 from bucket_brigade.s3.session import check_endpoint, check_region, open_client, parse_timestamp
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
@@ -88,6 +92,7 @@ def test_a_region_that_could_change_the_host_is_refused(region: str) -> None:
     [
         {"addressing": "dns"},
         {"checksum": "md5"},
+        {"payload_signing": "sometimes"},
         {"request_payer": "me"},
         {"secret_access_key": None},
         {"ca_bundle": "/nowhere.pem"},
@@ -148,3 +153,50 @@ async def test_a_profile_gives_credentials_and_region(tmp_path: Path) -> None:
 )
 def test_timestamps_of_every_form_are_read(value: object) -> None:
     assert parse_timestamp(value) == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+async def test_a_profile_says_what_is_false(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "[profile work]\naws_access_key_id = a\naws_secret_access_key = b\nregion = eu-south-2\n"
+        "s3 =\n  use_dualstack_endpoint = false\n  payload_signing_enabled = false\n  addressing_style = path\n"
+    )
+
+    async with open_client(EndpointSettings(profile="work"), max_connections=1) as client:
+        assert client.meta.endpoint_url == "https://s3.eu-south-2.amazonaws.com"
+        assert client.meta.config.s3["payload_signing_enabled"] is False
+        assert client.meta.config.s3["addressing_style"] == "path"
+
+
+HTTP, HTTPS = "http://127.0.0.1:9", "https://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("url", "payload_signing", "with_crc", "hashed"),
+    [
+        (HTTP, "auto", True, True),
+        (HTTP, "always", True, True),
+        (HTTP, "never", True, False),
+        (HTTP, "never", False, True),
+        (HTTPS, "auto", True, False),
+        (HTTPS, "auto", False, True),
+        (HTTPS, "always", True, True),
+        (HTTPS, "never", False, False),
+    ],
+)
+async def test_bodies_are_hashed_where_nothing_else_protects_them(
+    url: str, payload_signing: str, with_crc: bool, hashed: bool
+) -> None:
+    endpoint = msgspec.structs.replace(WITH_KEYS, endpoint_url=url, payload_signing=payload_signing)
+    crc = crc64nvme(b"body") if with_crc else None
+
+    async with open_client(endpoint, max_connections=1) as client:
+        store = ClientStore(client, endpoint)
+        with capturable(client):
+            put = await capture(lambda: store.put_object("bucket", "key", b"body", crc64nvme=crc))
+            part = await capture(lambda: store.upload_part("bucket", "key", "id", 1, b"body", crc64nvme=crc))
+            listing = await capture(lambda: store.list_objects("bucket"))
+
+    expected = sha256(b"body").hexdigest() if hashed else "UNSIGNED-PAYLOAD"
+    assert [request.headers["x-amz-content-sha256"] for request in (put, part)] == [expected, expected]
+    assert ("x-amz-checksum-crc64nvme" in put.headers) is with_crc
+    assert listing.headers["x-amz-content-sha256"] == sha256(b"").hexdigest()
