@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from itertools import islice
+from operator import lt
 from typing import Any, TypeVar
 
 from bucket_brigade.errors import PlanError
@@ -59,7 +61,7 @@ class Listing:
         self._token = token
         self._page_size = page_size
         self._last: str | None = None
-        self._page_before: tuple[str, ...] = ()
+        self._page_before: list[str] = []
 
     def __aiter__(self) -> AsyncIterator[ListPage]:
         """Iterate ``pages``."""
@@ -84,39 +86,31 @@ class Listing:
 
     def _checked(self, page: ListPage) -> ListPage:
         objects = page.objects
-        prefix = self._prefix
-        if prefix:
-            for one in objects:
-                if not one.key.startswith(prefix):
-                    _check_prefix(self._bucket, prefix, one.key)
-        names = (*[one.key for one in objects], *page.prefixes)
+        keys = [one.key for one in objects]
+        ascending = all(map(lt, keys, islice(keys, 1, None)))
+        if self.ordered and keys:
+            self.ordered = _follows(self._last, keys[0]) and (ascending or all(map(_follows, keys, keys[1:])))
+            self._last = keys[-1]
+        # Between two keys with the prefix there is none without it, where they ascend.
+        for key in (keys[0], keys[-1]) if ascending and keys else keys:
+            _check_prefix(self._bucket, self._prefix, key)
         if self._start_after:
-            objects = _behind(self._start_after, objects)
-        if self.ordered:
-            self.ordered = self._in_order(page.objects)
+            objects = _behind(self._start_after, objects, keys)
+        self._check_advance([*keys, *page.prefixes] if page.prefixes else keys)
+        self.keys += len(objects)
+        return page if objects is page.objects else ListPage(objects, page.prefixes, page.next_token)
+
+    def _check_advance(self, names: list[str]) -> None:
         # A folder of a listing with a delimiter may end one page and begin the next; in order, keys cannot repeat themselves.
         repeated = names == self._page_before or (
             not self.ordered and not self._delimiter and not set(names).isdisjoint(self._page_before)
         )
         if names and repeated:
             raise PlanError(
-                f"The listing of {self._bucket}/{prefix} repeats itself: the store does not advance.",
+                f"The listing of {self._bucket}/{self._prefix} repeats itself: the store does not advance.",
                 remedy="List it with another prefix, or name the objects in a manifest.",
             )
         self._page_before = names
-        self.keys += len(objects)
-        return page if objects is page.objects else ListPage(objects, page.prefixes, page.next_token)
-
-    def _in_order(self, objects: list[ListedObject]) -> bool:
-        last = self._last
-        for one in objects:
-            key = one.key
-            # Comparing str is comparing code points, which is UTF-8 byte order, but for surrogates of keys that are no UTF-8.
-            if last is not None and key <= last and _bytes(key) <= _bytes(last):
-                return False
-            last = key
-        self._last = last
-        return True
 
 
 async def iterate_objects(
@@ -207,11 +201,19 @@ def _check_prefix(bucket: str, prefix: str, key: str) -> None:
         raise PlanError(f"The listing of {bucket}/{prefix} holds {key!r}, outside its prefix.")
 
 
-def _behind(start_after: str, objects: list[ListedObject]) -> list[ListedObject]:
-    """Return the objects behind a key in S3's order, the list itself where all are."""
-    after = _bytes(start_after)
-    if all(one.key > start_after and one.key.isascii() for one in objects):
+def _follows(before: str | None, key: str) -> bool:
+    """Tell whether a key comes behind another (None: the first one) in UTF-8 byte order.
+
+    Comparing str is comparing code points, which is UTF-8 byte order, but for surrogates of keys that are no UTF-8.
+    """
+    return before is None or before < key or _bytes(before) < _bytes(key)
+
+
+def _behind(start_after: str, objects: list[ListedObject], keys: list[str]) -> list[ListedObject]:
+    """Return the objects (of these keys) behind a key in S3's order, the list itself where all are."""
+    if keys and min(keys) > start_after and "".join(keys).isascii():
         return objects  # in ASCII the order of code points is that of bytes
+    after = _bytes(start_after)
     return [one for one in objects if _bytes(one.key) > after]
 
 

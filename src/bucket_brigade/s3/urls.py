@@ -7,6 +7,11 @@ from urllib.parse import unquote_plus
 
 def decode_key(key: str, encoded: bool = True) -> str:
     """Return a key of a listing byte for byte; bytes that are no UTF-8 become surrogates, as in names of files."""
-    if not encoded or ("%" not in key and "+" not in key):
+    if not encoded or not needs_decoding(key):
         return key
     return unquote_plus(key, errors="surrogateescape")
+
+
+def needs_decoding(text: str) -> bool:
+    """Tell whether an encoded key (or one of several, joined) differs from what it stands for."""
+    return "%" in text or "+" in text

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from bucket_brigade.s3.store import ListedObject, ListPage
-from bucket_brigade.s3.urls import decode_key
+from bucket_brigade.s3.urls import decode_key, needs_decoding
 from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
 
 _OTHERS = (
@@ -24,11 +24,12 @@ _OBJECT = re.compile(
     + "</Contents>"
 )
 _USUAL = re.compile(
-    "<Contents><Key>([^<&]*+)</Key><LastModified>([^<&]*+)</LastModified><ETag>&quot;([^<&]*+)&quot;</ETag>"
-    "(?:<Checksum(?:Algorithm|Type)>[^<&]*+</Checksum(?:Algorithm|Type)>)*+"
-    "<Size>([0-9]++)</Size><StorageClass>([^<&]++)</StorageClass></Contents>"
+    "<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>&quot;([^<]*)&quot;</ETag>"
+    "(?:<ChecksumAlgorithm>[^<]*</ChecksumAlgorithm>)?(?:<ChecksumType>[^<]*</ChecksumType>)?"
+    "<Size>([0-9]+)</Size><StorageClass>([^<]+)</StorageClass></Contents>"
 )
-"""An entry as S3 itself writes it, without characters to decode but the quotes of its ETag."""
+"""An entry as S3 itself writes it. Sets of one character are what sre matches fastest: that no field needs decoding is asked
+of the page as a whole, whose only ampersands are then those of the ETags' quotes."""
 _KEY, _MODIFIED, _ETAG, _SIZE, _CLASS = (
     _OBJECT.groupindex[name] - 1 for name in ("key", "modified", "etag", "size", "class")
 )
@@ -67,7 +68,9 @@ def _swept(document: bytes) -> ListPage | None:
         text = document.decode()
     except UnicodeDecodeError:
         return None
-    if "<!" in text or "<ListBucketResult" not in text or not text.rstrip().endswith("</ListBucketResult>"):
+    if "<ListBucketResult" not in text or not text.rstrip().endswith("</ListBucketResult>"):
+        return None
+    if "!" in text and "<!" in text:  # looking for one character is fifty times as fast, and nearly no page has it
         return None
     usual = _usual(text)
     if usual is not None:
@@ -113,12 +116,15 @@ def _usual(text: str) -> tuple[list[ListedObject], str] | None:
     count = len(found)
     if not count or text.count("<Contents") != count or text.count("</Contents><Contents>") != count - 1:
         return None
-    decode = decode_key if "<EncodingType>url</EncodingType>" in text else str
-    objects = [
-        ListedObject(decode(key), int(size), f'"{etag}"', iso_to_ns(modified), storage_class)
-        for key, modified, etag, size, storage_class in found
-    ]
-    return objects, text[: text.find("<Contents>")] + text[text.rfind("</Contents>") + len("</Contents>") :]
+    around = text[: text.find("<Contents>")] + text[text.rfind("</Contents>") + len("</Contents>") :]
+    if text.count("&") != 2 * count + around.count("&"):
+        return None
+    keys, modified, etags, sizes, classes = zip(*found, strict=True)
+    if "<EncodingType>url</EncodingType>" in around and needs_decoding("".join(keys)):
+        keys = tuple(map(decode_key, keys))
+    quoted_etags = [f'"{etag}"' for etag in etags]
+    # Column by column: no code of ours runs for each entry, but that for a date of another second than its neighbours.
+    return list(map(ListedObject, keys, map(int, sizes), quoted_etags, map(iso_to_ns, modified), classes)), around
 
 
 def _unescaped(text: str) -> str:
