@@ -17,7 +17,7 @@ from bucket_brigade.cli.ls_lines import Listing, Row
 from bucket_brigade.cli.ls_versions import check_version_flags, show_versions
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
-from bucket_brigade.cli.starting import import_aiohttp
+from bucket_brigade.cli.starting import import_clients
 from bucket_brigade.cli.versions import as_of_option
 from bucket_brigade.errors import ConfigError, PermanentError
 from bucket_brigade.jobs.brigade import Brigade
@@ -64,7 +64,7 @@ def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
             if flags["summarize"]:
                 listing.summary()
 
-    import_aiohttp()
+    import_clients()
     with_brigade(settings, show)
 
 
@@ -130,7 +130,7 @@ async def _show_stored(
     # The names of one level are shown without the folder they are in, those of a whole tree in full; as in aws.
     whole_tree = recursive or bool(where.pattern)
     cut = 0 if whole_tree else where.key.rfind("/") + 1
-    matches = matcher(where)
+    matches = matcher(where) if where.pattern else None
     if whole_tree:
         pages = iterate_in_order(store, where.bucket, prefix=where.key, page_size=page_size, shards=shards)
     else:
@@ -139,11 +139,8 @@ async def _show_stored(
         async for page in pages:
             await asyncio.sleep(0)  # lets the request for the next page go out before this one is written
             listing.folders(prefix[cut:] for prefix in page.prefixes)
-            listing.rows(
-                Row(o.key[cut:], o.size, o.modified_ns, "", o.etag, o.storage_class)
-                for o in page.objects
-                if matches(o.key)
-            )
+            objects = page.objects if matches is None else [one for one in page.objects if matches(one.key)]
+            listing.objects(objects, cut=cut)
 
 
 async def _show_logical(

@@ -50,10 +50,10 @@ class Lines:
         """Write one line of text."""
         self._append(text.encode("utf-8", "backslashreplace"))
 
-    def write_all(self, texts: list[str]) -> None:
-        """Write many lines of text at once; none of them holds a line end."""
-        if texts:
-            self._append("\n".join(texts).encode("utf-8", "backslashreplace"), lines=len(texts))
+    def write_all(self, text: str, *, lines: int) -> None:
+        """Write the text of so many lines at once."""
+        if lines:
+            self._append(text.encode("utf-8", "backslashreplace"), lines=lines)
 
     def write_json(self, document: Any) -> None:
         """Write one document as a line of JSON."""
