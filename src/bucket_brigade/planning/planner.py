@@ -57,20 +57,16 @@ class Planner:
                     flushed = clock()
         await sink.append(cut_evenly(transfers, self._batch_size), refused=refused, cursor=cursor, exhausted=True)
 
-    def _sort(
-        self, entries: Sequence[SourceEntry | Refused], transfers: list[Transfer], refused: list[Refused]
-    ) -> None:
-        accepts, mapping = self._accepts, self._mapping
-        for entry in entries:
-            if isinstance(entry, Refused):
-                if accepts.name(entry.source):
-                    refused.append(entry)
-            elif accepts.everything or accepts(entry.name, entry.size, entry.modified_ns):
-                transfer = mapping(entry)
-                if isinstance(transfer, Refused):
-                    refused.append(transfer)
-                else:
-                    transfers.append(transfer)
+    def _sort(self, found: Sequence[SourceEntry | Refused], transfers: list[Transfer], refused: list[Refused]) -> None:
+        accepts = self._accepts
+        entries = [entry for entry in found if type(entry) is SourceEntry]
+        if len(entries) < len(found):
+            refused += [entry for entry in found if isinstance(entry, Refused) and accepts.name(entry.source)]
+        if not accepts.everything:
+            entries = [entry for entry in entries if accepts(entry.name, entry.size, entry.modified_ns)]
+        mapped, unmapped = self._mapping(entries)
+        transfers += mapped
+        refused += unmapped
 
 
 def cut_evenly(transfers: Sequence[Transfer], batch_size: int) -> list[Sequence[Transfer]]:

@@ -95,10 +95,23 @@ class ShardedListingSource:
         listing = _ShardedListing(self._store, self._bucket, self._prefix, at, shards=self._shards)
         try:
             while (objects := await listing.next()) is not None:
-                entries = [SourceEntry(one.key[cut:], one.key, one.size, one.etag, one.modified_ns) for one in objects]
-                yield Slice(entries, msgspec.msgpack.encode(listing.cursor()))
+                yield Slice(_entries(objects, cut), msgspec.msgpack.encode(listing.cursor()))
         finally:
             await listing.close()
+
+
+def _entries(objects: list[ListedObject], cut: int) -> list[SourceEntry]:
+    keys = [one.key for one in objects]
+    return list(
+        map(
+            SourceEntry,
+            [key[cut:] for key in keys] if cut else keys,
+            keys,
+            [one.size for one in objects],
+            [one.etag for one in objects],
+            [one.modified_ns for one in objects],
+        )
+    )
 
 
 class _ShardedListing:

@@ -79,14 +79,13 @@ class ScriptedSource:
             yield Slice(entries, str(number).encode())
 
 
-def to_itself(entry: SourceEntry) -> Transfer | Refused:
-    if entry.name.startswith("bad"):
-        return Refused(entry.source, "Bad", "a bad name")
-    return Transfer(entry.source, entry.source, entry.size)
+def to_themselves(entries: Sequence[SourceEntry]) -> tuple[list[Transfer], list[Refused]]:
+    good = [Transfer(one.source, one.source, one.size) for one in entries if not one.name.startswith("bad")]
+    return good, [Refused(one.source, "Bad", "a bad name") for one in entries if one.name.startswith("bad")]
 
 
 def planner_of(source: Source, *, batch_size: int = 10, accepts: NameFilter = NO_FILTERS) -> Planner:
-    return Planner(source, accepts, to_itself, batch_size=batch_size)
+    return Planner(source, accepts, to_themselves, batch_size=batch_size)
 
 
 def entries(*names: str, size: int = 1) -> list[Entry]:
@@ -134,7 +133,7 @@ async def test_filters_decide_and_what_is_refused_is_recorded_with_its_reason() 
     filters = Filters(rules=(Rule(include=False, pattern="*.log"),), max_size=5)
     await planner_of(ScriptedSource(pieces), accepts=NameFilter(filters)).run(sink, b"")
     assert sink.planned == ["a.txt"]
-    assert [(entry.source, entry.code) for entry in sink.refused] == [("bad.txt", "Bad"), ("pipe.txt", "SpecialFile")]
+    assert [(entry.source, entry.code) for entry in sink.refused] == [("pipe.txt", "SpecialFile"), ("bad.txt", "Bad")]
 
 
 async def test_short_batches_are_journaled_before_a_slow_source_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,6 +366,9 @@ async def test_the_marker_of_the_target_itself_and_keys_that_would_be_too_long_a
     assert [(entry.source, entry.code, entry.failed) for entry in down.refused] == [("p/", "FolderMarker", False)]
     root = await plan(job_of(Operation.COPY, BUCKET, S3Location(bucket="t", recursive=True)), store)
     assert [(entry.code, entry.failed) for entry in root.refused] == [("FolderMarker", False)]
+    # What is kept beside a refusal keeps its own target.
+    assert [(one.source, one.target) for one in root.batches[0]] == [("p/a", "a"), (long, long[2:])]
+    assert [(one.source, one.target) for one in down.batches[0]] == [("p/a", "a"), (long, long[2:])]
 
 
 @pytest.mark.parametrize("layout", [LayoutName.HASHED, LayoutName.RANDOM])
