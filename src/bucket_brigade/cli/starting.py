@@ -1,4 +1,4 @@
-"""What makes the command start quickly: two libraries are imported without what they prepare and nobody uses here.
+"""What makes the command start quickly: three libraries are imported without what they prepare and nobody uses here.
 
 Only the command does this, whose process is its own. A program that uses bucket-brigade as a library imports them whole.
 """
@@ -20,7 +20,15 @@ def import_structlog() -> None:
             del sys.modules["rich"]
 
 
-def import_aiohttp() -> None:
+def import_clients() -> None:
+    """Import what talks to S3: botocore without the CRT, aiohttp without certificates of its own."""
+    from bucket_brigade.s3.late_crt import import_botocore
+
+    import_botocore()
+    _import_aiohttp()
+
+
+def _import_aiohttp() -> None:
     """Import aiohttp without the system's certificates, which it would read twice (40 ms).
 
     It does so for contexts that serve whoever brings none of his own; botocore's sessions, and the lane, bring theirs.

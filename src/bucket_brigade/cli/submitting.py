@@ -13,7 +13,7 @@ from bucket_brigade.cli.invocation import Output, load, output_of, resume_comman
 from bucket_brigade.cli.options import RULES
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.requests import build_request, confirm_delete
-from bucket_brigade.cli.starting import import_aiohttp
+from bucket_brigade.cli.starting import import_clients
 from bucket_brigade.cli.text import printable
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.request import JobRequest
@@ -61,7 +61,7 @@ def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, 
     """Submit one job, run it to its end and return the exit code."""
     from bucket_brigade.cli.running import run_request
 
-    import_aiohttp()
+    import_clients()
     if request.target == STREAM:
         output = msgspec.structs.replace(output, summary_on_stderr=True)
     resume = functools.partial(resume_command, ctx)

@@ -199,7 +199,9 @@ def main() -> int:
     import structlog
 
     from bucket_brigade.engine.loop import run_loop
+    from bucket_brigade.s3.late_crt import import_botocore
 
+    import_botocore()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for data
     return run_loop(_serve(int(sys.argv[1])))
 

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import zlib
 
+import awscrt.checksums
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from bucket_brigade.s3.checksums import (
     crc64nvme,
     decode_crc,
     encode_crc,
+    summed_in_python,
     verify_whole,
 )
 from bucket_brigade.s3.store import ObjectHead
@@ -32,6 +34,11 @@ def head(body: bytes, **checksums: str) -> ObjectHead:
 def test_the_catalogued_check_value_of_crc64nvme() -> None:
     assert crc64nvme(CHECK) == 0xAE8B14860A799888
     assert encode_crc(crc64nvme(CHECK)) == "rosUhgp5mIg="
+
+
+@given(st.binary(max_size=300), st.integers(0, 2**64 - 1))
+def test_the_crc_of_a_few_bytes_is_that_of_the_crt(data: bytes, previous: int) -> None:
+    assert summed_in_python(data, previous) == awscrt.checksums.crc64nvme(data, previous)
 
 
 @given(st.binary(), st.binary())
