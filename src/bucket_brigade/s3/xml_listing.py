@@ -34,8 +34,8 @@ _KEY, _MODIFIED, _ETAG, _SIZE, _CLASS = (
     _OBJECT.groupindex[name] - 1 for name in ("key", "modified", "etag", "size", "class")
 )
 _PREFIX = re.compile(r"<CommonPrefixes><Prefix>([^<]*)</Prefix></CommonPrefixes>")
-_TRUNCATED = re.compile(r"<IsTruncated>(true|false)</IsTruncated>")
-_TOKEN = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
+_OTHER_CODE = re.compile(r"""\s*<\?xml[^>]*\sencoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE).match
+_OPENING, _CLOSING = "<Contents>", "</Contents>"
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _STRAY = re.compile(r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -60,46 +60,68 @@ def parse_page(document: bytes) -> ListPage:
 
 
 def _swept(document: bytes) -> ListPage | None:
-    """Return the page, None where its shape is not the common one.
+    """Return the page, None where its shape is not the common one: its entries in one row, one like the other.
 
-    A ``<`` never stands in text but in CDATA and comments, so that counting the tags proves that the pattern saw them all.
+    They are read by a pattern. The rest is read by expat, with an empty entry in their place: so it is known that they stand
+    where entries do, in a document that is well-formed.
     """
     try:
         text = document.decode()
     except UnicodeDecodeError:
         return None
-    if "<ListBucketResult" not in text or not text.rstrip().endswith("</ListBucketResult>"):
+    first, end = text.find(_OPENING), text.rfind(_CLOSING) + len(_CLOSING)
+    if first < 0 or "\r" in text or _OTHER_CODE(text):
         return None
-    if "!" in text and "<!" in text:  # looking for one character is fifty times as fast, and nearly no page has it
+    entries = text[first:end]
+    around = text[:first] + "<Contents/>" + text[end:]
+    prefixes = _PREFIX.findall(around)
+    if "&" in around or len(prefixes) != around.count("<CommonPrefixes"):
+        prefixes = []
+    root = parse_document((_PREFIX.sub("", around) if prefixes else around).encode())
+    if sum(child.tag == "Contents" for child in root.children) != 1:
         return None
-    usual = _usual(text)
-    if usual is not None:
-        objects, text = usual
-    else:
-        objects = []
-        text = text.replace("&quot;", '"').replace("&#34;", '"')
-    found = _OBJECT.findall(text)
-    prefixes = _PREFIX.findall(text)
-    truncated = _TRUNCATED.findall(text)
-    tokens = _TOKEN.findall(text)
-    if (
-        len(found) != text.count("<Contents")
-        or len(prefixes) != text.count("<CommonPrefixes")
-        or len(truncated) != 1
-        or len(tokens) != text.count("<NextContinuationToken")
-    ):
+    root.children = [child for child in root.children if child.tag != "Contents"]
+    rest = _parsed(root)
+    encoded = root.get("EncodingType").strip() == "url"
+    objects = _usual(entries, encoded) or _objects(entries, encoded)
+    if objects is None:
         return None
-    encoded = "<EncodingType>url</EncodingType>" in text
-    if "&" in text:
-        if _STRAY.search(text):
+    named = [decode_key(prefix, encoded) for prefix in prefixes]
+    return ListPage(objects, named + rest.prefixes, rest.next_token)
+
+
+def _in_a_row(entries: str, count: int) -> bool:
+    """Tell whether so many entries, each found by a pattern, are all there is."""
+    return entries.count("Contents>") == 2 * count and entries.count(_CLOSING + _OPENING) == count - 1
+
+
+def _usual(entries: str, encoded: bool) -> list[ListedObject] | None:
+    """Return the objects where all entries are usual, else None."""
+    found = _USUAL.findall(entries)
+    count = len(found)
+    if not count or entries.count("&") != 2 * count or not _in_a_row(entries, count):
+        return None
+    keys, modified, etags, sizes, classes = zip(*found, strict=True)
+    if encoded and needs_decoding("".join(keys)):
+        keys = tuple(map(decode_key, keys))
+    quoted_etags = [f'"{etag}"' for etag in etags]
+    # Column by column: no code of ours runs for each entry, but that for a date of another second than its neighbours.
+    return list(map(ListedObject, keys, map(int, sizes), quoted_etags, map(iso_to_ns, modified), classes))
+
+
+def _objects(entries: str, encoded: bool) -> list[ListedObject] | None:
+    """Return the objects where all entries have the fields that S3 knows, in its order, else None."""
+    entries = entries.replace("&quot;", '"').replace("&#34;", '"')
+    found = _OBJECT.findall(entries)
+    if not _in_a_row(entries, len(found)):
+        return None
+    if "&" in entries:
+        if _STRAY.search(entries):
             return None
         found = [tuple(_unescaped(field) for field in row) for row in found]
-        prefixes = [_unescaped(prefix) for prefix in prefixes]
-        tokens = [_unescaped(token) for token in tokens]
-    decode = decode_key if encoded else str
-    objects += [
+    return [
         ListedObject(
-            decode(row[_KEY]),
+            decode_key(row[_KEY], encoded),
             int(row[_SIZE]),
             quoted(row[_ETAG]),
             iso_to_ns(row[_MODIFIED]),
@@ -107,24 +129,6 @@ def _swept(document: bytes) -> ListPage | None:
         )
         for row in found
     ]
-    return ListPage(objects, [decode(prefix) for prefix in prefixes], _next_token(truncated[0], "".join(tokens)))
-
-
-def _usual(text: str) -> tuple[list[ListedObject], str] | None:
-    """Return the objects of a page whose entries all are usual and stand in one row, and what is around them; else None."""
-    found = _USUAL.findall(text)
-    count = len(found)
-    if not count or text.count("<Contents") != count or text.count("</Contents><Contents>") != count - 1:
-        return None
-    around = text[: text.find("<Contents>")] + text[text.rfind("</Contents>") + len("</Contents>") :]
-    if text.count("&") != 2 * count + around.count("&"):
-        return None
-    keys, modified, etags, sizes, classes = zip(*found, strict=True)
-    if "<EncodingType>url</EncodingType>" in around and needs_decoding("".join(keys)):
-        keys = tuple(map(decode_key, keys))
-    quoted_etags = [f'"{etag}"' for etag in etags]
-    # Column by column: no code of ours runs for each entry, but that for a date of another second than its neighbours.
-    return list(map(ListedObject, keys, map(int, sizes), quoted_etags, map(iso_to_ns, modified), classes)), around
 
 
 def _unescaped(text: str) -> str:
@@ -143,9 +147,9 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _next_token(truncated: str, token: str) -> str | None:
-    if truncated != "true":
+    if truncated == "false" or not (truncated or token):
         return None
-    if not token:
+    if truncated != "true" or not token:
         message = "the listing is cut off without a token to go on with"
         raise MalformedXml(message)
     return token
@@ -162,7 +166,7 @@ def _parsed(root: Element) -> ListPage:
     objects = [
         ListedObject(
             decode(entry.get("Key")),
-            int(entry.get("Size")),
+            _size(entry.get("Size").strip()),
             quoted(entry.get("ETag").strip()),
             iso_to_ns(entry.get("LastModified").strip() or "1970-01-01"),
             entry.get("StorageClass").strip() or "STANDARD",
@@ -175,6 +179,13 @@ def _parsed(root: Element) -> ListPage:
     )
 
 
+def _size(stated: str) -> int:
+    if not (stated.isascii() and stated.isdecimal()):
+        message = "an entry of the listing has no size"
+        raise MalformedXml(message)
+    return int(stated)
+
+
 def quoted(etag: str) -> str:
     """Return an ETag with its quotes, which rclone leaves out in listings; empty stays empty."""
     return etag if not etag or etag[-1] == '"' else f'"{etag}"'
@@ -182,6 +193,8 @@ def quoted(etag: str) -> str:
 
 # --- dates -------------------------------------------------------------------------------------------------------------
 
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]").fullmatch
+_REST = re.compile(r":([0-5][0-9])(?:\.([0-9]{0,9}))?Z").fullmatch
 _EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = {"JanFebMarAprMayJunJulAugSepOctNovDec"[index * 3 : index * 3 + 3]: index + 1 for index in range(12)}
 
@@ -197,26 +210,32 @@ def iso_to_ns(stated: str) -> int:
 
     Other forms of ISO 8601 are read too, more slowly; without a zone they are UTC. Raises ValueError.
     """
-    if stated[16:17] != ":" or stated[-1] != "Z":
+    minute_s, rest_ns = _minute_to_s(stated[:16]), _rest_to_ns(stated[16:])
+    if minute_s is None or rest_ns is None:
         return _other_date_to_ns(stated)
-    minute_s = _minute_to_s(stated[:16])
-    if minute_s is None:
-        return _other_date_to_ns(stated)
-    ns = (minute_s + int(stated[17:19])) * 1_000_000_000
-    fraction = stated[20:-1]
-    return ns if fraction in ("000", "") else ns + int(fraction.ljust(9, "0")[:9])
+    return minute_s * 1_000_000_000 + rest_ns
 
 
 @lru_cache(maxsize=4096)  # neighbours in a bucket were often written in the same minute
 def _minute_to_s(stated: str) -> int | None:
     """Return the seconds since the epoch of ``2026-11-22T12:31``, None where it has another form."""
-    if len(stated) != 16 or stated[4] + stated[7] + stated[10] + stated[13] != "--T:":
+    if _MINUTE(stated) is None:
         return None
     day_s = _day_to_s(int(stated[:4]), int(stated[5:7]), int(stated[8:10]))
     return day_s + int(stated[11:13]) * 3600 + int(stated[14:16]) * 60
 
 
+@lru_cache(maxsize=4096)  # S3 writes whole seconds: there are 60 of them
+def _rest_to_ns(stated: str) -> int | None:
+    """Return the nanoseconds of ``:03.123Z``, None where it has another form."""
+    match = _REST(stated)
+    return None if match is None else int(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
+
+
 def _other_date_to_ns(stated: str) -> int:
+    if stated[10:11] not in ("", "T", " "):
+        message = "not a date of ISO 8601"  # Python takes any character there
+        raise ValueError(message)
     moment = datetime.fromisoformat(stated)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
