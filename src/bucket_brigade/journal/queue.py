@@ -46,7 +46,7 @@ def append(
         assert batch_id is not None  # noqa: S101 - for the type checker: an INSERT has a row id
         database.run("insert_transfers", transfers_row(batch_id, encoded))
         planned.planned += len(transfers)
-        planned.planned_bytes += sum(transfer.size for transfer in transfers if transfer.size > 0)
+        planned.planned_bytes += sum([transfer.size for transfer in transfers if transfer.size > 0])
     if refused:
         _append_refused(database, refused)
         failed = sum(entry.failed for entry in refused)

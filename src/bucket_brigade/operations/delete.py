@@ -32,13 +32,20 @@ class DeleteStage:
 
     async def execute(self, batch: BatchView, indices: Sequence[int]) -> list[Outcome]:
         """Delete these transfers' sources in one request for each bucket."""
+        transfers = [batch.transfers[i] for i in indices]
+        buckets = {transfer.source_bucket for transfer in transfers}
+        if len(buckets) == 1:
+            return await self._delete(buckets.pop(), transfers)
         outcomes: dict[int, Outcome] = {}
-        for bucket, group in _by_bucket(batch.transfers, indices, self._source.bucket).items():
-            keys = [DeleteKey(batch.transfers[i].source, batch.transfers[i].version_id) for i in group]
-            sizes = [max(batch.transfers[i].size, 0) for i in group]
-            found = await delete_keys(self._source, bucket, keys, sizes)
-            outcomes.update(zip(group, found, strict=True))
-        return [outcomes[i] for i in indices]
+        for bucket in buckets:
+            group = [i for i, transfer in enumerate(transfers) if transfer.source_bucket == bucket]
+            outcomes.update(zip(group, await self._delete(bucket, [transfers[i] for i in group]), strict=True))
+        return [outcomes[i] for i in range(len(transfers))]
+
+    async def _delete(self, bucket: str | None, transfers: Sequence[Transfer]) -> list[Outcome]:
+        keys = map(DeleteKey, [one.source for one in transfers], [one.version_id for one in transfers])
+        sizes = [one.size if one.size > 0 else 0 for one in transfers]
+        return await delete_keys(self._source, bucket or self._source.bucket, list(keys), sizes)
 
 
 class RemoveSourceStage:
@@ -116,7 +123,7 @@ async def delete_keys(
     side: BucketSide, bucket: str, keys: list[DeleteKey], sizes: list[int], *, first_pause_s: float = FIRST_PAUSE_S
 ) -> list[Outcome]:
     """Delete the keys; ask again, after a pause, for those that the store could not delete just now."""
-    outcomes: list[Outcome] = [Done(size) for size in sizes]
+    outcomes: list[Outcome] = list(map(Done, sizes))
     left = list(range(len(keys)))
     errors: dict[int, DeleteError] = {}
     for round_number in range(ROUNDS):
@@ -125,7 +132,7 @@ async def delete_keys(
         if round_number:
             await asyncio.sleep(first_pause_s * 2**round_number)
         try:
-            errors = await side.store.delete_objects(bucket, [keys[i] for i in left])
+            errors = await side.store.delete_objects(bucket, [keys[i] for i in left] if round_number else keys)
         except TransferError as error:
             failed = outcome_of(error)
             for i in left:
