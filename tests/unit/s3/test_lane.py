@@ -27,7 +27,7 @@ from bucket_brigade.s3.lane import LaneStore, credentials_of, lane_supports
 from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.prepared import Target, capturable
 from bucket_brigade.s3.session import open_client
-from bucket_brigade.s3.store import Body, DeleteError, DeleteKey, Pin, Store, Written
+from bucket_brigade.s3.store import Body, Condition, DeleteError, DeleteKey, PartReceipt, Pin, Store, Written
 from bucket_brigade.s3.wire_answer import Answer, AnswerReader, Disconnected
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
@@ -53,6 +53,7 @@ class Canned:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
         self.sent: list[tuple[bytes, bytes]] = []
+        self.replayed: list[bool] = []
 
     async def exchange(
         self,
@@ -64,6 +65,7 @@ class Canned:
         replay: bool = True,
     ) -> Answer:
         self.sent.append((head, bytes(body)))
+        self.replayed.append(replay)
         reader = AnswerReader()
         reader.begin(into=into, no_body=no_body)
         left = self.answers.pop(0) if self.answers else b""
@@ -157,6 +159,35 @@ async def test_answer_that_proves_nothing_is_an_error(
     assert "s3://" in str(caught.value)
     if code is not None:
         assert getattr(caught.value, "code", None) == code
+
+
+IF_ABSENT = Condition(if_absent=True)
+PART = PartReceipt(1, '"e"', 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "repeatable"),
+    [
+        (PUT, True),
+        (GET, True),
+        (RANGE, True),
+        (HEAD, True),
+        (LIST, True),
+        (DELETES, True),
+        (COPY, True),
+        (lambda store: store.delete_object("bucket", "key"), True),
+        (lambda store: store.upload_part("bucket", "key", "u", 1, b"body"), True),
+        (lambda store: store.put_object("bucket", "key", b"body", condition=IF_ABSENT), False),
+        (lambda store: store.copy_object("b", "k", source_bucket="b", source_key="k", condition=IF_ABSENT), False),
+        (CREATE, False),
+        (lambda store: store.complete_multipart_upload("bucket", "key", "u", [PART], size=1), False),
+    ],
+)
+async def test_what_must_not_be_done_twice_is_not_sent_twice_on_the_quiet(call: Call, repeatable: bool) -> None:
+    async with lane_at() as (lane, canned):
+        with pytest.raises(ConnectionLost):
+            await call(lane)
+    assert canned.replayed == [repeatable]
 
 
 async def test_retry_after_and_request_id_are_kept() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
 
 from bucket_brigade.s3.sigv4 import Identity, Signer, signing_key, stamp_of
 
@@ -94,6 +98,47 @@ async def test_credentials_are_refreshed_once_for_all_who_wait() -> None:
     assert credentials.asked == 1
     assert {stamp.token for stamp in stamps} == {"new"}
     assert {stamp.key for stamp in stamps} == {signing_key("SK2", "20261122", "us-east-1", "s3")}
+
+
+async def test_temporary_credentials_are_refreshed_once_for_all_long_before_they_expire_and_days_may_end() -> None:
+    """botocore's own credentials, valid for an hour each, through a night of requests every minute in two regions."""
+    clock = [1_795_383_000.0]  # 21:30
+    expiries: list[float] = []
+
+    async def refresh() -> dict[str, Any]:
+        number = len(expiries)
+        expiries.append(clock[0] + 3600)
+        await asyncio.sleep(0)  # as long as it takes, others ask
+        expiry = datetime.fromtimestamp(expiries[number], UTC).isoformat()
+        return {"access_key": f"AK{number}", "secret_key": f"SK{number}", "token": str(number), "expiry_time": expiry}
+
+    first = await refresh()
+    credentials = AioRefreshableCredentials(
+        first["access_key"],
+        first["secret_key"],
+        first["token"],
+        datetime.fromisoformat(first["expiry_time"]),
+        refresh,
+        "assume-role",
+        time_fetcher=lambda: datetime.fromtimestamp(clock[0], UTC),
+    )
+    regions = ("us-east-1", "eu-west-3")
+    signers = [Signer(credentials, region=region, service="s3", now=lambda: clock[0]) for region in regions]
+    days = set()
+    for _ in range(6 * 60):
+        clock[0] += 60
+        day = time.strftime("%Y%m%d", time.gmtime(clock[0]))
+        days.add(day)
+        for region, signer in zip(regions, signers, strict=True):
+            assert signer.stamp() is None
+            stamps = await asyncio.gather(*[signer.renew() for _ in range(5)])
+            assert {id(stamp) for stamp in stamps} == {id(signer.stamp())}
+            [stamp] = set(stamps)
+            assert expiries[int(stamp.token)] > clock[0] + 600, "signed with what is about to expire"
+            assert stamp.date.startswith(day)
+            assert stamp.key == signing_key(f"SK{stamp.token}", day, region, "s3")
+    assert days == {"20261122", "20261123"}
+    assert len(expiries) == 1 + 6 * 60 // 46, "refreshed when less than a quarter of an hour is left, and never twice"
 
 
 async def test_failed_refresh_is_tried_again_by_the_next() -> None:

@@ -27,8 +27,13 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[N
 
 
 @contextlib.asynccontextmanager
-async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Target]:
-    """Run a server whose every connection follows ``script``; the third argument counts connections from 1."""
+async def serving(
+    script: Script, tls: ssl.SSLContext | None = None, *, others: tuple[str, ...] = ()
+) -> AsyncIterator[Target]:
+    """Run a server whose every connection follows ``script``; the third argument counts connections from 1.
+
+    ``others`` are addresses besides 127.0.0.1 where it listens at the same port.
+    """
     count = 0
     conversations: set[asyncio.Task[None]] = set()
 
@@ -48,10 +53,13 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         task.add_done_callback(conversations.discard)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    servers = [server, *[await asyncio.start_server(accept, address, port, ssl=tls) for address in others]]
     try:
-        yield Target("https" if tls else "http", "127.0.0.1", server.sockets[0].getsockname()[1])
+        yield Target("https" if tls else "http", "127.0.0.1", port)
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         for task in list(conversations):
             task.cancel()
         await asyncio.gather(*conversations, return_exceptions=True)
@@ -319,6 +327,53 @@ async def test_dead_address_is_passed_over_and_the_others_are_used_in_turn() -> 
             answers = await asyncio.gather(*[pool.exchange(GET) for _ in range(4)])
     assert [answer.status for answer in answers] == [200] * 4
     assert asked == ["store.example"]
+
+
+async def test_connections_are_spread_over_all_addresses_of_a_host() -> None:
+    addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    reached: list[str] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        reached.append(writer.get_extra_info("sockname")[0])
+        await answer_always(reader, writer, number)
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return addresses
+
+    async with serving(script, others=tuple(addresses[1:])) as target:
+        settings = WireSettings(max_connections=12)
+        async with Pool(Target("http", "store.example", target.port), settings, None, resolve) as pool:
+            await asyncio.gather(*[pool.exchange(GET) for _ in range(12)])
+    assert sorted(reached) == sorted(addresses * 4)
+
+
+async def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await head_of(reader)
+        writer.write(OK)
+        if number == 1:
+            await asyncio.sleep(0.02)
+            writer.write(OK.replace(b"ok", b"no"))
+        await reader.read()
+
+    async with serving(script) as target, Pool(target, PATIENT, None) as pool:
+        assert bytes((await pool.exchange(GET)).body) == b"ok"
+        await asyncio.sleep(0.1)
+        assert bytes((await pool.exchange(GET)).body) == b"ok"
+
+
+async def test_server_that_reads_a_body_drop_by_drop_is_given_up() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        while True:
+            await reader.readexactly(10)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await asyncio.sleep(0.05)
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+    async with serving(script) as target, Pool(target, QUICK, None) as pool:
+        with pytest.raises(Stalled):
+            await pool.exchange(b"PUT / HTTP/1.1\r\ncontent-length: 67108864\r\n\r\n", bytes(64 << 20))
 
 
 async def test_tls_wants_a_trusted_certificate_of_the_host(tmp_path: Path) -> None:
