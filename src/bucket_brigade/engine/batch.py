@@ -64,27 +64,38 @@ class OpenBatch:
         """Whether every transfer has its outcome."""
         return not self.states.count(State.PENDING) and not self.states.count(State.MOVED)
 
-    def record(self, stage: Stage, indices: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
-        """Record what became of a chunk; return whether it was the stage's last one.
+    def record_done(self, stage: Stage, indices: Sequence[int], outcomes: Sequence[Outcome]) -> bool:
+        """Record a chunk that is done with nothing to be told about it, as nearly all are; return False if it is another."""
+        if len(outcomes) != len(indices):
+            return False
+        done_bytes = 0
+        for outcome in outcomes:
+            if type(outcome) is not Done or outcome.note or outcome.retries:
+                return False
+            done_bytes += outcome.size
+        states, leads_to = self.states, stage.leads_to
+        for index in indices:
+            states[index] = leads_to
+        if leads_to is State.DONE:
+            self.counters.done += len(outcomes)
+            self.counters.done_bytes += done_bytes
+        self.dirty = True
+        return True
+
+    def chunk_ended(self) -> bool:
+        """Count a chunk whose outcomes are recorded; return whether it was the stage's last one."""
+        self._outstanding -= 1
+        return self._outstanding == 0
+
+    def record(self, stage: Stage, indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        """Record what became of a chunk.
 
         A fatal failure leaves the transfer as it is: the job stops, and a later run tries it again. So does a transient one: it
         is tried again by this worker.
         """
-        done = done_bytes = 0
-        states, leads_to = self.states, stage.leads_to
         for index, outcome in zip(indices, outcomes, strict=True):
-            if type(outcome) is Done and not outcome.note and not outcome.retries:  # as nearly all are
-                states[index] = leads_to
-                done += 1
-                done_bytes += outcome.size
-            else:
-                self._record(stage, index, outcome)
-        if leads_to is State.DONE:
-            self.counters.done += done
-            self.counters.done_bytes += done_bytes
+            self._record(stage, index, outcome)
         self.dirty = True
-        self._outstanding -= 1
-        return self._outstanding == 0
 
     def _record(self, stage: Stage, index: int, outcome: Outcome) -> None:
         counters = self.counters

@@ -198,8 +198,15 @@ class Worker:
                 outcomes = await stage.execute(batch.view, indices)
             finally:
                 self.in_flight -= 1
-            self._observe(batch, indices, outcomes := batch.judge(indices, outcomes))
-            if batch.record(stage, indices, outcomes):
+            if batch.record_done(stage, indices, outcomes):
+                self._failures_in_a_row = 0
+                if self._observer.every_transfer:
+                    self._observer.transfers_ended(batch.view, indices, outcomes)
+            else:
+                outcomes = batch.judge(indices, outcomes)
+                self._observe(batch, indices, outcomes)
+                batch.record(stage, indices, outcomes)
+            if batch.chunk_ended():
                 self._over.append(batch)
                 self._record_wanted.set()
         self._slots -= 1

@@ -17,9 +17,18 @@ from bucket_brigade.local.sources import SourceFolder
 from bucket_brigade.model.transfer import Refused
 
 _MAX_NAME_BYTES = 255
-_SESSION = secrets.token_hex(4)
+_sessions: list[str] = []
 _numbers = itertools.count()
 _TEMPORARY = re.compile(r"\..*\.brigade-([0-9a-f]{8})-[0-9a-f]{9,}", re.DOTALL)
+
+
+def _begin_session() -> None:
+    _sessions[:] = [f"{secrets.token_hex(4)}{os.getpid():x}"]
+
+
+_begin_session()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_session)  # two processes with one session would make the same names
 
 
 def job_tag(job_id: str) -> str:
@@ -29,7 +38,7 @@ def job_tag(job_id: str) -> str:
 
 def temporary_name(name: str, tag: str) -> str:
     """Return a new name, of at most 255 bytes, for a file that will be ``name``: ``.{name}.brigade-{tag}-{random}``."""
-    ending = f".brigade-{tag}-{_SESSION}{os.getpid():x}{next(_numbers):x}"
+    ending = f".brigade-{tag}-{_sessions[0]}{next(_numbers):x}"
     room = _MAX_NAME_BYTES - 1 - len(ending)
     if len(name) > room // 4 and len(name.encode()) > room:
         name = name.encode()[:room].decode(errors="ignore")

@@ -137,6 +137,27 @@ def restate(
     return carried
 
 
+class Restater:
+    """``restate`` for one stage. Most objects of a bucket have the attributes of the one before: what that got, they get."""
+
+    def __init__(self, asked: ObjectAttributes, preserve: Preserve, *, same_service: bool) -> None:
+        self._asked = asked
+        self._preserve = preserve
+        self._same_service = same_service
+        self._last: tuple[ObjectAttributes, Carried] | None = None
+
+    def of(self, head: ObjectHead) -> Carried:
+        """Return what ``restate`` returns."""
+        usual = not (head.missing_metadata or head.sse_customer_key_md5 or self._preserve.adds_mtime)
+        if usual and self._last is not None and self._last[0] == head.attributes:
+            before = self._last[1]
+            return Carried(before.attributes, before.wished, [*before.notes])
+        carried = restate(head, self._asked, self._preserve, same_service=self._same_service)
+        if usual and head.attributes.retain_until is None:  # a retention may end between two objects
+            self._last = head.attributes, Carried(carried.attributes, carried.wished, [*carried.notes])
+        return carried
+
+
 def _lock(found: ObjectAttributes, carried: Carried, now_s: float) -> dict[str, object]:
     kept: dict[str, object] = {"legal_hold": "ON" if found.legal_hold == "ON" else None}
     if found.lock_mode is not None and found.retain_until is not None:

@@ -15,7 +15,7 @@ from bucket_brigade.model.job import ObjectAttributes as Attributes
 from bucket_brigade.model.job import TransferOptions
 from bucket_brigade.model.transfer import Transfer
 from bucket_brigade.operations.access import AclCarrier, without_everybody
-from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, grants_of, replaces_metadata, restate
+from bucket_brigade.operations.attributes import FIELDS, Carried, Preserve, Restater, grants_of, replaces_metadata
 from bucket_brigade.operations.honouring import amend, dropped, look_at_kept, must_look, withdrawn
 from bucket_brigade.operations.port import BucketSide
 from bucket_brigade.operations.tags import TagReader
@@ -49,11 +49,11 @@ class Carrier:
         self.asked = options.attributes
         self._source = source
         self._target = target
-        self._same_service = same_service
         self._tags = TagReader(source)
         self._allow_public = options.allow_public_acl
         self._acls = AclCarrier(source, target, same_service=same_service)
         self._unsupported: set[str] = set()
+        self._restater = Restater(self.asked, self.preserve, same_service=same_service)
         self.copies_plainly = self.preserve.is_what_copies_keep and not replaces_metadata(self.asked)
         """CopyObject by itself does what is asked for: no HEAD of the source is needed."""
 
@@ -69,7 +69,7 @@ class Carrier:
 
         Raises TransferError where something that the user named cannot be read.
         """
-        carried = restate(head, self.asked, self.preserve, same_service=self._same_service)
+        carried = self._restater.of(head)
         if with_tags and "tags" in self.preserve.names and self.asked.tagging is None:
             await self._add_tags(transfer, head, carried)
         await self._add_acl(transfer, carried)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import itertools
+
+import msgspec
+import pytest
+
 from bucket_brigade.model.job import DEFAULT_PRESERVE, NO_ATTRIBUTES, PRESERVABLE, ObjectAttributes, TransferOptions
-from bucket_brigade.operations.attributes import Carried, Preserve, restate
+from bucket_brigade.operations.attributes import Carried, Preserve, Restater, restate
 from bucket_brigade.s3.store import ObjectHead
 
 RICH = ObjectAttributes(
@@ -90,3 +95,39 @@ def test_copies_that_the_server_makes_as_wanted_need_no_look_at_the_source() -> 
         options = TransferOptions(preserve=(*DEFAULT_PRESERVE, name))
         assert not Preserve.of(options).is_what_copies_keep
     assert not Preserve.of(TransferOptions(preserve=("tags",))).is_what_copies_keep
+
+
+HEADS = {
+    "plain": ObjectHead(size=1, etag='"e"', attributes=ObjectAttributes(content_type="x/y")),
+    "another time": ObjectHead(size=1, etag='"f"', modified_ns=9, attributes=ObjectAttributes(content_type="x/y")),
+    "hidden metadata": ObjectHead(
+        size=1, etag='"e"', missing_metadata=2, attributes=ObjectAttributes(content_type="x/y")
+    ),
+    "customer key": ObjectHead(
+        size=1, etag='"e"', sse_customer_key_md5="m", attributes=ObjectAttributes(content_type="x/y")
+    ),
+    "rich": msgspec.structs.replace(
+        HEAD, attributes=msgspec.structs.replace(RICH, retain_until="2001-01-01T00:00:00Z")
+    ),
+}
+
+
+@pytest.mark.parametrize("names", [DEFAULT_PRESERVE, PRESERVABLE])
+def test_what_was_made_of_the_object_before_is_taken_only_where_it_is_the_same(names: tuple[str, ...]) -> None:
+    preserve = Preserve(frozenset(names), demanded=False)
+    restater = Restater(NO_ATTRIBUTES, preserve, same_service=False)
+    for pair in itertools.product(HEADS.values(), repeat=2):
+        for head in pair:
+            made = restater.of(head)
+            assert made == restate(head, NO_ATTRIBUTES, preserve, same_service=False)
+            made.notes.append("of this object alone")
+            made.wished = frozenset()
+
+
+def test_a_retention_that_ends_between_two_objects_is_not_carried_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1e9]
+    monkeypatch.setattr("bucket_brigade.operations.attributes.time.time", lambda: now[0])
+    restater = Restater(NO_ATTRIBUTES, Preserve(frozenset({"lock"}), demanded=False), same_service=True)
+    assert restater.of(HEAD).attributes.lock_mode == "GOVERNANCE"
+    now[0] = 2e9
+    assert restater.of(HEAD).attributes.lock_mode is None
