@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from bucket_brigade.s3.store import ListedObject, ListPage
 from bucket_brigade.s3.urls import decode_key, needs_decoding
-from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
+from bucket_brigade.s3.xml_tree import Element, MalformedXml, is_in_utf8, parse_document
 
 _OTHERS = (
     r"(?:<Owner>(?:<(?:ID|DisplayName)>[^<]*</(?:ID|DisplayName)>|<DisplayName/>)*</Owner>|<Owner/>"
@@ -34,7 +34,6 @@ _KEY, _MODIFIED, _ETAG, _SIZE, _CLASS = (
     _OBJECT.groupindex[name] - 1 for name in ("key", "modified", "etag", "size", "class")
 )
 _PREFIX = re.compile(r"<CommonPrefixes><Prefix>([^<]*)</Prefix></CommonPrefixes>")
-_OTHER_CODE = re.compile(r"""\s*<\?xml[^>]*\sencoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE).match
 _OPENING, _CLOSING = "<Contents>", "</Contents>"
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _STRAY = re.compile(r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)")
@@ -70,7 +69,7 @@ def _swept(document: bytes) -> ListPage | None:
     except UnicodeDecodeError:
         return None
     first, end = text.find(_OPENING), text.rfind(_CLOSING) + len(_CLOSING)
-    if first < 0 or "\r" in text or _OTHER_CODE(text):
+    if first < 0 or "\r" in text or not is_in_utf8(text):
         return None
     entries = text[first:end]
     around = text[:first] + "<Contents/>" + text[end:]

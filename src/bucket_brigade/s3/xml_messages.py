@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
+from bucket_brigade.s3.xml_tree import Element, MalformedXml, is_in_utf8, parse_document
 
 _UNSAFE = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]").search
 
@@ -39,13 +39,15 @@ def _error(root: Element) -> ErrorMessage:
 
 
 _RECEIPT = re.compile(
-    rb"\s*(?:<\?xml [^<>]*\?>\s*)?<(?P<result>Copy(?:Object|Part)Result)(?: xmlns=\"[^\"<>&]*\")?>"
-    rb"(?:<(?P<other>LastModified|ChecksumType)>[^<>&]*</(?P=other)>)*+"
-    rb"<ETag>(?P<etag>(?:[^<>&]|&quot;|&#34;)*+)</ETag>"
-    rb"(?:<(?P<behind>LastModified|ChecksumType)>[^<>&]*</(?P=behind)>)*+"
-    rb"(?:<ChecksumCRC64NVME>(?P<crc>[^<>&]*)</ChecksumCRC64NVME>)?+"
-    rb"(?:<(?P<last>LastModified|ChecksumType)>[^<>&]*</(?P=last)>)*+</(?P=result)>\s*"
+    rb"\s*(?:<\?xml version=\"1\.0\"(?: encoding=\"UTF-8\")?\?>\s*)?"
+    rb"<(?P<result>Copy(?:Object|Part)Result)(?: xmlns=\"[!#-%'-;=?-~]*\")?>"
+    rb"(?:<(?P<other>LastModified|ChecksumType)>[ -%'-;=?-~]*</(?P=other)>)*+"
+    rb"<ETag>(?P<etag>(?:[ -%'-;=?-~]|&quot;|&#34;)*+)</ETag>"
+    rb"(?:<(?P<behind>LastModified|ChecksumType)>[ -%'-;=?-~]*</(?P=behind)>)*+"
+    rb"(?:<ChecksumCRC64NVME>(?P<crc>[ -%'-;=?-~]*)</ChecksumCRC64NVME>)?+"
+    rb"(?:<(?P<last>LastModified|ChecksumType)>[ -%'-;=?-~]*</(?P=last)>)*+</(?P=result)>\s*"
 ).fullmatch
+"""Text is visible ASCII without ``&``, ``<`` and ``>``."""
 
 
 class Receipt(NamedTuple):
@@ -157,36 +159,47 @@ def delete_lists(document: bytes) -> tuple[Entries, Entries]:
         message = f"the answer is a {root.tag[:40]}, no DeleteResult"
         raise MalformedXml(message)
     deleted, refused = (
-        [{field.tag: field.text for field in entry.children} for entry in root.all(tag)] for tag in ("Deleted", "Error")
+        [{field.tag: field.text for field in reversed(entry.children)} for entry in root.all(tag)]
+        for tag in ("Deleted", "Error")
     )
     return deleted, refused
 
 
 def deleted_keys(document: bytes) -> frozenset[str]:
     """Return the keys that a DeleteResult calls deleted, where all went well and nothing needs decoding; else none."""
-    before, _, entries = (_plain_result(document) or "").partition("<Deleted><Key>")
-    entries, closing, behind = entries.rpartition("</Key></Deleted>")
-    keys = entries.split("</Key></Deleted><Deleted><Key>")
-    return (
-        frozenset(keys) if closing and "<" not in "".join(keys) and "<Deleted" not in before + behind else frozenset()
-    )
+    try:
+        entries = _plain_entries(document) or ""
+    except MalformedXml:
+        return frozenset()
+    opening, closing = "<Deleted><Key>", "</Key></Deleted>"
+    keys = entries.removeprefix(opening).removesuffix(closing).split(closing + opening)
+    is_plain = entries.startswith(opening) and entries.endswith(closing) and "<" not in "".join(keys)
+    return frozenset(keys) if is_plain else frozenset()
 
 
 def _swept_deleted(document: bytes) -> Entries | None:
     """Return the entries where all went well and no text needs decoding, as nearly always; else None."""
-    text = _plain_result(document)
-    if text is None:
+    entries = _plain_entries(document)
+    if entries is None or _DELETED.sub("", entries):
         return None
-    found = _DELETED.findall(text)
-    if not found or len(found) != text.count("<Deleted>"):
-        return None
-    return [{"Key": key, "VersionId": version} for key, version in found]
+    return [{"Key": key, "VersionId": version} for key, version in _DELETED.findall(entries)]
 
 
-def _plain_result(document: bytes) -> str | None:
-    if b"&" in document or b"<Error" in document or b"\r" in document or (b"!" in document and b"<!" in document):
+def _plain_entries(document: bytes) -> str | None:
+    """Return what stands between the first ``<Deleted>`` and the last ``</Deleted>``, None where it needs decoding.
+
+    What is around it is read by expat: nothing else may stand there. Raises MalformedXml where it is no XML.
+    """
+    if b"&" in document or b"\r" in document:
         return None
-    text = document.decode("utf-8", "replace")
-    if "<DeleteResult" not in text or not text.rstrip().endswith("</DeleteResult>"):
+    try:
+        text = document.decode()
+    except UnicodeDecodeError:
         return None
-    return text
+    first, end = text.find("<Deleted>"), text.rfind("</Deleted>") + len("</Deleted>")
+    if first < 0 or not is_in_utf8(text):
+        return None
+    root = parse_document((text[:first] + "<Deleted/>" + text[end:]).encode())
+    return (
+        text[first:end] if [root.tag, *(child.tag for child in root.children)] == ["DeleteResult", "Deleted"] else None
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.parsers import expat
+
+_OTHER_CODE = re.compile(r"""\s*<\?xml[^>]*\sencoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE).match
 
 
 class MalformedXml(ValueError):
@@ -63,6 +66,11 @@ class _Builder:
         raise MalformedXml(message)
 
 
+def is_in_utf8(text: str) -> bool:
+    """Tell whether a document, read as UTF-8, may be: it declares no other code."""
+    return _OTHER_CODE(text) is None
+
+
 def parse_document(document: bytes) -> Element:
     """Return the root element. White space before the XML declaration is allowed: S3 keeps slow answers alive with it.
 
@@ -71,6 +79,10 @@ def parse_document(document: bytes) -> Element:
     builder = _Builder()
     try:
         builder.parser().Parse(document.lstrip(), True)
-    except (expat.ExpatError, LookupError, ValueError) as exc:  # the last two: an encoding that Python or expat do not know
+    except (
+        expat.ExpatError,
+        LookupError,
+        ValueError,
+    ) as exc:  # the last two: an encoding that Python or expat do not know
         raise exc if isinstance(exc, MalformedXml) else MalformedXml(str(exc)) from exc
     return builder.root.children[0]

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from bucket_brigade.s3.store import ListedObject, ListPage
 from bucket_brigade.s3.xml_listing import parse_page
+from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, usual_receipt
 from bucket_brigade.s3.xml_tree import MalformedXml
 
 # --- the judge ---------------------------------------------------------------------------------------------------------
@@ -279,5 +280,78 @@ def rearranged(document: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("ways", [damaged, rearranged])
 def test_a_damaged_page_is_refused_or_read_as_what_it_says(ways: object) -> None:
     outcomes = [agrees(document) for document in ways(AS_S3_WRITES_IT)]  # type: ignore[operator]
+    assert any(outcomes)
+    assert not all(outcomes)
+
+
+# --- what was deleted, and what was copied ------------------------------------------------------------------------------
+
+DELETED = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    b"<Deleted><Key>a</Key></Deleted><Deleted><Key>\xc3\xa9</Key></Deleted><Deleted><Key>c</Key></Deleted></DeleteResult>"
+)
+DELETED_VERSIONS = (
+    b"<DeleteResult><Deleted><Key>a</Key><VersionId>v</VersionId></Deleted><Deleted><Key>b</Key>"
+    b"<DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId></Deleted>"
+    b"<Error><Key>x</Key><Code>AccessDenied</Code><Message>No</Message></Error></DeleteResult>"
+)
+
+
+def judged_lists(document: bytes) -> tuple[list[dict[str, str]], list[dict[str, str]]] | None:
+    """Return the keys and versions that a document calls deleted, and those that it calls refused."""
+    try:
+        root = tree(document.decode().translate(STANDING_FOR).encode())
+    except (_Refused, UnicodeDecodeError):
+        return None
+    if _local(root) != "DeleteResult":
+        return None
+    deleted, refused = (
+        [_named(*[text_of(one, name) for name in ("Key", "VersionId")]) for one in children(root, tag)]
+        for tag in ("Deleted", "Error")
+    )
+    return deleted, refused
+
+
+def _named(key: str, version: str) -> dict[str, str]:
+    return {"Key": key.translate(CONTROLS), "VersionId": version.translate(CONTROLS)}
+
+
+@pytest.mark.parametrize(
+    "result", [DELETED, DELETED_VERSIONS, DELETED_VERSIONS.split(b"<Error>")[0] + b"</DeleteResult>"]
+)
+@pytest.mark.parametrize("ways", [damaged, rearranged])
+def test_a_damaged_result_of_a_delete_calls_nothing_deleted_that_it_does_not_say(result: bytes, ways: object) -> None:
+    for document in (result, *ways(result)):  # type: ignore[operator]
+        wanted = judged_lists(document)
+        try:
+            lists = delete_lists(document)
+        except MalformedXml:
+            assert document != result
+        else:
+            found = tuple(
+                [_named(one.get("Key", ""), one.get("VersionId", "")) for one in entries] for entries in lists
+            )
+            assert found == wanted, document
+        if told := deleted_keys(document):
+            assert wanted is not None, document
+            assert (sorted(told), wanted[1]) == (sorted({one["Key"] for one in wanted[0]}), []), document
+
+
+RECEIPT = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    b"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;0f-2&quot;</ETag>"
+    b"<ChecksumType>FULL_OBJECT</ChecksumType><ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME></CopyObjectResult>"
+)
+
+
+@pytest.mark.parametrize("ways", [damaged, rearranged])
+def test_a_damaged_receipt_is_left_to_the_parser_or_read_as_what_it_says(ways: object) -> None:
+    outcomes = []
+    for document in ways(RECEIPT):  # type: ignore[operator]
+        receipt = usual_receipt(document)
+        outcomes.append(receipt is not None)
+        if receipt is not None:
+            root = tree(document)
+            assert receipt == (_local(root), text_of(root, "ETag"), text_of(root, "ChecksumCRC64NVME")), document
     assert any(outcomes)
     assert not all(outcomes)
