@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import compress, repeat
 
-from bucket_brigade.model.job import Job, LayoutName
+from bucket_brigade.model.job import Job, LayoutName, Operation
 from bucket_brigade.model.location import MAX_KEY_BYTES, LocalPath, S3Location
 from bucket_brigade.model.transfer import Refused, Transfer
 from bucket_brigade.planning.layouts import Layout
@@ -17,6 +17,8 @@ Mapping = Callable[[Sequence[SourceEntry]], tuple[list[Transfer], list[Refused]]
 
 def mapping_for(job: Job, layout: Layout) -> Mapping:
     """Return the function that makes transfers of the entries of this job's source."""
+    if job.operation is Operation.DELETE:
+        return _to_be_deleted
     if job.target is None:
         return lambda entries: (_transfers(entries, [entry.source for entry in entries]), [])
     target = job.target
@@ -46,6 +48,15 @@ def _transfers(
             [entry.source_bucket for entry in entries],
         )
     )
+
+
+def _to_be_deleted(entries: Sequence[SourceEntry]) -> tuple[list[Transfer], list[Refused]]:
+    """Return transfers of what a delete needs: it pins nothing, so ETags and times would only double what is journaled."""
+    keys = [entry.source for entry in entries]
+    sizes = [entry.size for entry in entries]
+    versions = [entry.version_id for entry in entries]
+    buckets = [entry.source_bucket for entry in entries]
+    return list(map(Transfer, keys, keys, sizes, repeat(""), repeat(0), versions, repeat(None), buckets)), []
 
 
 def _to_one(name: str) -> Mapping:
