@@ -50,16 +50,24 @@ class ByteBudget:
 
     async def acquire(self, size: int) -> None:
         """Claim ``size`` bytes; wait until they are free. Above the total, wait until nobody else holds any."""
-        await self.claim_bytes(size)
+        if not self.try_claim(size):
+            await self.claim_bytes(size)
         if self._pool:
             self._trim_pool()
 
+    def try_claim(self, size: int) -> bool:
+        """Claim as ``claim_bytes`` does if that needs no waiting; return whether it did."""
+        size = min(size, self.total_bytes)
+        if self._waiting or self._free < size:
+            return False
+        self._free -= size
+        return True
+
     async def claim_bytes(self, size: int) -> None:
         """Claim as ``acquire`` does, and leave the pool alone: for who will ``take`` from it."""
-        size = min(size, self.total_bytes)
-        if not self._waiting and self._free >= size:
-            self._free -= size
+        if self.try_claim(size):
             return
+        size = min(size, self.total_bytes)
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((granted, size))
         try:
@@ -76,7 +84,8 @@ class ByteBudget:
     def release(self, size: int) -> None:
         """Give ``size`` bytes back."""
         self._free += min(size, self.total_bytes)
-        self._grant()
+        if self._waiting:
+            self._grant()
 
     def _grant(self) -> None:
         while self._waiting:
@@ -99,7 +108,8 @@ class ByteBudget:
                     del self._pool[position]
                     self._pooled_bytes -= len(pooled)
                     return pooled
-        self._trim_pool()
+        if self._pool:
+            self._trim_pool()
         return bytearray(size)
 
     def put_back(self, buffer: bytearray, size: int) -> None:
@@ -109,7 +119,8 @@ class ByteBudget:
             self._pool.append(buffer)
             self._pooled_bytes += len(buffer)
             self._trim_pool()
-        self._grant()
+        if self._waiting:
+            self._grant()
 
     def _trim_pool(self) -> None:
         """Keep the pool and what is allocated for claims together within the budget."""
@@ -128,7 +139,8 @@ class _Loan:
         self._size = size
 
     async def __aenter__(self) -> memoryview:
-        await self._budget.claim_bytes(self._size)
+        if not self._budget.try_claim(self._size):
+            await self._budget.claim_bytes(self._size)
         self._buffer = self._budget.take(self._size)
         self._view = memoryview(self._buffer)[: self._size]
         return self._view

@@ -7,7 +7,7 @@ import re
 
 from bucket_brigade.errors import ChecksumMismatch
 from bucket_brigade.operations.receipts import etag_is_md5_of
-from bucket_brigade.s3.checksums import choose_algorithm, crc64nvme, verify_whole
+from bucket_brigade.s3.checksums import crc64nvme, verify_whole
 from bucket_brigade.s3.store import ObjectHead, Pin, Store
 
 HASH_ASIDE_BYTES = 1 << 20
@@ -35,8 +35,9 @@ class WholeReader:
             ChecksumMismatch: the bytes are not the object's; reading again may help.
         """
         head = await self._store.get_object(bucket, key, buffer, pin=pin)
-        verify_whole(head, buffer, key)
-        if self._etags_are_md5 and _has_only_an_etag(head) and not await _is_md5(head.etag, buffer):
+        if verify_whole(head, buffer, key):
+            return head
+        if self._etags_are_md5 and _may_be_an_md5(head) and not await _is_md5(head.etag, buffer):
             found = crc64nvme(buffer)
             await self._store.get_object(bucket, key, buffer, pin=pin)
             if crc64nvme(buffer) != found:
@@ -45,8 +46,8 @@ class WholeReader:
         return head
 
 
-def _has_only_an_etag(head: ObjectHead) -> bool:
-    if choose_algorithm(head.checksums, in_order=True) is not None or not _LIKE_AN_MD5.match(head.etag):
+def _may_be_an_md5(head: ObjectHead) -> bool:
+    if not _LIKE_AN_MD5.match(head.etag):
         return False
     return not (head.attributes.sse or "").startswith("aws:kms") and not head.sse_customer_key_md5
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import functools
 import hashlib
+import zlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -74,7 +75,11 @@ def combine_crc64nvme(first: int, second: int, second_length: int) -> int:
 
 def crc_of(algorithm: str, data: Body) -> int:
     """Return the CRC of ``data`` by one of the algorithms of S3's CRC family."""
-    result: int = getattr(_crt(), algorithm.lower())(data)
+    if algorithm == CRC64NVME:
+        return crc64nvme(data)
+    if algorithm == "CRC32":
+        return zlib.crc32(data)
+    result: int = _crt().crc32c(data)
     return result
 
 
@@ -192,20 +197,18 @@ class ReadDigest:
         return covered, encode_crc(whole, self._crc)
 
 
-def verify_whole(head: ObjectHead, data: Body, location: str) -> None:
-    """Raise ChecksumMismatch unless ``data`` is the whole object that ``head`` describes, as far as it states a checksum."""
+def verify_whole(head: ObjectHead, data: Body, location: str) -> bool:
+    """Raise ChecksumMismatch unless ``data`` is the whole object of ``head``; return whether that states a checksum at all."""
     stated = head.checksums
     algorithm = choose_algorithm(stated, in_order=True) if stated else None
     if algorithm is None:
-        return
+        return False
     if len(data) != head.size:
         raise _cut_short(location, len(data), head.size)
-    if algorithm in _CRCS:
-        found = encode_crc(crc_of(algorithm, data), algorithm)
-    else:
-        found = base64.b64encode(hashlib.new(algorithm.lower(), data).digest()).decode("ascii")
+    found = digest_of(algorithm, data)
     if found != stated[algorithm]:
         raise _mismatch(location, algorithm, found, stated[algorithm])
+    return True
 
 
 def _cut_short(location: str, found: int, expected: int) -> ChecksumMismatch:
