@@ -165,7 +165,7 @@ def _parsed(root: Element) -> ListPage:
     objects = [
         ListedObject(
             decode(entry.get("Key")),
-            _size(entry.get("Size").strip()),
+            size_of(entry.get("Size").strip()),
             quoted(entry.get("ETag").strip()),
             iso_to_ns(entry.get("LastModified").strip() or "1970-01-01"),
             entry.get("StorageClass").strip() or "STANDARD",
@@ -178,7 +178,8 @@ def _parsed(root: Element) -> ListPage:
     )
 
 
-def _size(stated: str) -> int:
+def size_of(stated: str) -> int:
+    """Return a size of decimal digits. Raises MalformedXml."""
     if not (stated.isascii() and stated.isdecimal()):
         message = "an entry of the listing has no size"
         raise MalformedXml(message)

@@ -11,26 +11,23 @@ from itertools import pairwise
 
 from bucket_brigade.s3.store import ListedVersion, VersionPage
 from bucket_brigade.s3.urls import decode_key
-from bucket_brigade.s3.xml_listing import iso_to_ns, quoted
-from bucket_brigade.s3.xml_tree import Element, MalformedXml, parse_document
+from bucket_brigade.s3.xml_listing import iso_to_ns, quoted, size_of
+from bucket_brigade.s3.xml_tree import Element, MalformedXml, is_in_utf8, parse_document
 
-_CHECKSUMS = r"(?:<Checksum(?:Algorithm|Type)>[^<]*</Checksum(?:Algorithm|Type)>)*"
+_OWNER = r"<Owner>(?:<ID>[^<]*</ID>|<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>)*</Owner>"
+_CHECKSUMS = "(?:<ChecksumAlgorithm>[^<]*</ChecksumAlgorithm>)*(?:<ChecksumType>[^<]*</ChecksumType>)?"
 _IN_USUAL_ORDER = re.compile(
-    r"<(?:Version|(DeleteMarker))><Key>([^<]*)</Key><VersionId>([^<]*)</VersionId><IsLatest>(true|false)</IsLatest>"
+    r"<(Version|DeleteMarker)><Key>([^<]*)</Key><VersionId>([^<]*)</VersionId><IsLatest>(true|false)</IsLatest>"
     r"<LastModified>([^<]*)</LastModified>(?:<ETag>([^<]*)</ETag>" + _CHECKSUMS + r"<Size>([0-9]+)</Size>)?"
-    r"(?:<StorageClass>([^<]*)</StorageClass>)?"
-    r"(?:<Owner>(?:<(?:ID|DisplayName)>[^<]*</(?:ID|DisplayName)>|<DisplayName ?/>)*</Owner>)?</(?:Version|DeleteMarker)>"
+    r"(?:<StorageClass>([^<]*)</StorageClass>)?(?:" + _OWNER + r")?</\1>"
 )
-_ENTRY = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
-_FIELD = re.compile(r"<(Key|VersionId|IsLatest|LastModified|ETag|Size|StorageClass)>([^<]*)</")
-_TOP = re.compile(r"<(EncodingType|IsTruncated|NextKeyMarker|NextVersionIdMarker)>([^<]*)</")
+_IN_ANY_ORDER = re.compile(r"<(Version|DeleteMarker)>((?:<([A-Za-z]+)>[^<]*</\3>|" + _OWNER + r")*)</\1>")
+_FIELD = re.compile(r"<(Key|VersionId|IsLatest|LastModified|ETag|Size|StorageClass)>([^<]*)</\1>")
 _FIELDS = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
 _TOPS = ("EncodingType", "IsTruncated", "NextKeyMarker", "NextVersionIdMarker")
 _ROOTS = frozenset({"ListVersionsResult", "ListBucketVersionsResult"})
 _MARKER = "DeleteMarker"
-_ENDS = ("</ListVersionsResult>", "</ListBucketVersionsResult>")
-
-_Entry = tuple[str, dict[str, str]]
+_KINDS = ("Version", _MARKER)
 
 
 def parse_version_page(document: bytes) -> VersionPage:
@@ -40,7 +37,7 @@ def parse_version_page(document: bytes) -> VersionPage:
     """
     try:
         page = _swept(document)
-        return page if page is not None else _page(*_parsed(document))
+        return page if page is not None else _parsed(parse_document(document))
     except MalformedXml:
         raise
     except (ValueError, KeyError) as exc:
@@ -48,60 +45,74 @@ def parse_version_page(document: bytes) -> VersionPage:
         raise MalformedXml(message) from exc
 
 
-def _page(entries: list[_Entry], top: dict[str, str]) -> VersionPage:
-    encoded = top.get("EncodingType", "").strip() == "url"
-    return VersionPage(
-        in_order([_version(kind, fields, encoded) for kind, fields in entries]), _next_markers(top, encoded)
+def _swept(document: bytes) -> VersionPage | None:
+    """Return the page, None where its entries do not stand in one row, in the usual shape.
+
+    They are read by a pattern. The rest is read by expat, with an empty entry in their place, as in ``s3.xml_listing``.
+    """
+    try:
+        text = document.decode()
+    except UnicodeDecodeError:
+        return None
+    first = min((at for at in (text.find(f"<{kind}>") for kind in _KINDS) if at >= 0), default=-1)
+    if first < 0 or "\r" in text or not is_in_utf8(text):
+        return None
+    end = max(text.rfind(f"</{kind}>") + len(f"</{kind}>") for kind in _KINDS)
+    entries = text[first:end].replace("&quot;", '"').replace("&#34;", '"')
+    root = parse_document((text[:first] + "<Version/>" + text[end:]).encode())
+    if "&" in entries or sum(child.tag in _KINDS for child in root.children) != 1:
+        return None
+    top = _top(root)
+    encoded = top["EncodingType"].strip() == "url"
+    rows = _IN_USUAL_ORDER.findall(entries)
+    if _in_a_row(entries, len(rows)):
+        versions = [_listed(row, decode_key(row[1], encoded)) for row in rows]
+    else:
+        found = _IN_ANY_ORDER.findall(entries)
+        if not _in_a_row(entries, len(found)):
+            return None
+        versions = [_version(kind, dict(reversed(_FIELD.findall(fields))), encoded) for kind, fields, _ in found]
+    return VersionPage(in_order(versions), _next_markers(top, encoded))
+
+
+def _in_a_row(entries: str, count: int) -> bool:
+    """Tell whether so many entries, each found by a pattern, are all there is."""
+    return (
+        sum(entries.count(f"{kind}>") for kind in _KINDS) == 2 * count
+        and sum(entries.count(f"</{one}><{other}>") for one in _KINDS for other in _KINDS) == count - 1
     )
 
 
-def _swept(document: bytes) -> VersionPage | None:
-    """Return the page, None where the shape is not the usual one. Only CDATA and comments hide a ``<``."""
-    try:
-        text = document.decode().replace("&quot;", '"').replace("&#34;", '"')
-    except UnicodeDecodeError:
-        return None
-    if "<!" in text or "&" in text or not text.rstrip().endswith(_ENDS):
-        return None
-    count = text.count("</Version>") + text.count(f"</{_MARKER}>")
-    rows = _IN_USUAL_ORDER.findall(text)
-    if len(rows) == count:
-        top = dict(_TOP.findall(_IN_USUAL_ORDER.sub("", text)))
-        if "IsTruncated" not in top:
-            return None
-        encoded = top.get("EncodingType", "").strip() == "url"
-        decode = decode_key if encoded else str
-        return VersionPage(in_order([_listed(row, decode(row[1])) for row in rows]), _next_markers(top, encoded))
-    entries = [(found[1], dict(_FIELD.findall(found[2]))) for found in _ENTRY.finditer(text)]
-    top = dict(_TOP.findall(_ENTRY.sub("", text)))
-    return _page(entries, top) if len(entries) == count and "IsTruncated" in top else None
-
-
 def _listed(row: tuple[str, ...], key: str) -> ListedVersion:
-    marker, _, version_id, is_latest, modified, etag, size, storage_class = row
+    kind, _, version_id, is_latest, modified, etag, size, storage_class = row
     return ListedVersion(
         key,
         version_id or "null",
         is_latest == "true",
-        bool(marker),
-        0 if marker else int(size),
+        kind == _MARKER,
+        0 if kind == _MARKER else int(size),
         quoted(etag),
         iso_to_ns(modified),
-        storage_class or ("" if marker else "STANDARD"),
+        storage_class or ("" if kind == _MARKER else "STANDARD"),
     )
 
 
-def _parsed(document: bytes) -> tuple[list[_Entry], dict[str, str]]:
-    root = parse_document(document)
+def _parsed(root: Element) -> VersionPage:
+    top = _top(root)
+    encoded = top["EncodingType"].strip() == "url"
+    versions = [_version(one.tag, _fields(one), encoded) for one in root.children if one.tag in _KINDS]
+    return VersionPage(in_order(versions), _next_markers(top, encoded))
+
+
+def _top(root: Element) -> dict[str, str]:
     if root.tag not in _ROOTS:
         message = f"the answer is a {root.tag[:40]}, no listing of versions"
         raise MalformedXml(message)
-    entries = [(one.tag, _fields(one)) for one in root.children if one.tag in ("Version", _MARKER)]
-    return entries, {name: root.get(name) for name in _TOPS}
+    return {name: root.get(name) for name in _TOPS}
 
 
 def _fields(entry: Element) -> dict[str, str]:
-    return {field.tag: field.text for field in entry.children if field.tag in _FIELDS}
+    return {field.tag: field.text for field in reversed(entry.children) if field.tag in _FIELDS}
 
 
 def _version(kind: str, fields: dict[str, str], encoded: bool) -> ListedVersion:
@@ -111,7 +122,7 @@ def _version(kind: str, fields: dict[str, str], encoded: bool) -> ListedVersion:
         fields.get("VersionId", "").strip() or "null",
         fields.get("IsLatest", "").strip() == "true",
         is_marker,
-        0 if is_marker else int(fields["Size"]),
+        0 if is_marker else size_of(fields["Size"].strip()),
         quoted(fields.get("ETag", "").strip()),
         iso_to_ns(fields["LastModified"].strip()),
         fields.get("StorageClass", "").strip() or ("" if is_marker else "STANDARD"),
@@ -119,13 +130,14 @@ def _version(kind: str, fields: dict[str, str], encoded: bool) -> ListedVersion:
 
 
 def _next_markers(top: dict[str, str], encoded: bool) -> tuple[str, str] | None:
-    if top.get("IsTruncated", "").strip().lower() != "true":
+    stated = top["IsTruncated"].strip().lower()
+    key = decode_key(top["NextKeyMarker"], encoded)
+    if stated == "false" or not (stated or key):
         return None
-    key = decode_key(top.get("NextKeyMarker", ""), encoded)
-    if not key:
+    if stated != "true" or not key:
         message = "the listing is cut off without a marker to go on with"
         raise MalformedXml(message)
-    return key, top.get("NextVersionIdMarker", "").strip()
+    return key, top["NextVersionIdMarker"].strip()
 
 
 def in_order(versions: list[ListedVersion]) -> list[ListedVersion]:

@@ -42,7 +42,7 @@ EXPECTED = VersionPage(
 
 def for_expat(document: str) -> bytes:
     """Return the same document in a shape that the sweep leaves to expat."""
-    return document.replace("<Name>", "<!-- --><Name>").encode()
+    return document.replace("<Key>", "<!-- --><Key>").encode()
 
 
 def test_page_of_aws_is_read_by_the_sweep_and_by_expat() -> None:

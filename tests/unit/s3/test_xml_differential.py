@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bucket_brigade.s3.store import ListedObject, ListPage
+from bucket_brigade.s3.store import ListedObject, ListedVersion, ListPage, VersionPage
 from bucket_brigade.s3.xml_listing import parse_page
 from bucket_brigade.s3.xml_messages import delete_lists, deleted_keys, usual_receipt
 from bucket_brigade.s3.xml_tree import MalformedXml
+from bucket_brigade.s3.xml_versions import in_order, parse_version_page
 
 # --- the judge ---------------------------------------------------------------------------------------------------------
 
@@ -282,6 +283,85 @@ def test_a_damaged_page_is_refused_or_read_as_what_it_says(ways: object) -> None
     outcomes = [agrees(document) for document in ways(AS_S3_WRITES_IT)]  # type: ignore[operator]
     assert any(outcomes)
     assert not all(outcomes)
+
+
+# --- versions ----------------------------------------------------------------------------------------------------------
+
+VERSION = (
+    "<Version><Key>a%2B</Key><VersionId>v{0}</VersionId><IsLatest>false</IsLatest>"
+    "<LastModified>2026-11-22T12:31:0{0}.000Z</LastModified><ETag>&quot;0f{0}&quot;</ETag><Size>1{0}</Size>"
+    "<StorageClass>GLACIER</StorageClass></Version>"
+)
+VERSIONS_IN_ORDER = (
+    "<ListVersionsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2B</NextKeyMarker>"
+    "<NextVersionIdMarker>v2</NextVersionIdMarker><DeleteMarker><Key>a%2B</Key><VersionId>m</VersionId><IsLatest>true</IsLatest>"
+    "<LastModified>2026-11-22T12:31:09.000Z</LastModified><Owner><ID>1</ID></Owner></DeleteMarker>"
+    f"{VERSION.format(1)}{VERSION.format(2)}</ListVersionsResult>"
+).encode()
+VERSIONS_IN_ANOTHER_ORDER = VERSIONS_IN_ORDER.replace(b"<VersionId>v2</VersionId>", b"").replace(
+    b"<IsLatest>false</IsLatest>", b"<IsLatest>false</IsLatest><VersionId>v2</VersionId>"
+)
+
+
+def judged_versions(document: bytes) -> VersionPage | None:
+    """Return what a listing of versions says, None where it is none."""
+    try:
+        root = tree(document.decode().translate(STANDING_FOR).encode())
+        if _local(root) not in ("ListVersionsResult", "ListBucketVersionsResult"):
+            return None
+        encoded = text_of(root, "EncodingType").strip() == "url"
+        stated = text_of(root, "IsTruncated").strip().lower()
+        marker = _key(text_of(root, "NextKeyMarker"), encoded), text_of(root, "NextVersionIdMarker").strip()
+        if stated not in ("true", "false", "") or (stated != "false" and (stated == "true") != bool(marker[0])):
+            return None
+        entries = [one for one in root.childNodes if one.nodeType == Node.ELEMENT_NODE]
+        versions = [_judged_version(one, encoded) for one in entries if _local(one) in ("Version", "DeleteMarker")]
+    except (_Refused, ValueError, OverflowError):
+        return None
+    return VersionPage(in_order(versions), marker if stated == "true" else None)
+
+
+def _judged_version(entry: Element, encoded: bool) -> ListedVersion:
+    is_marker = _local(entry) == "DeleteMarker"
+    size, etag = ("0" if is_marker else text_of(entry, "Size").strip()), text_of(entry, "ETag").strip()
+    if not re.fullmatch("[0-9]+", size) or not children(entry, "Key") or not text_of(entry, "LastModified"):
+        raise _Refused
+    return ListedVersion(
+        _key(text_of(entry, "Key"), encoded),
+        text_of(entry, "VersionId").strip() or "null",
+        text_of(entry, "IsLatest").strip() == "true",
+        is_marker,
+        int(size),
+        etag if not etag or etag.endswith('"') else f'"{etag}"',
+        _ns(text_of(entry, "LastModified").strip()),
+        text_of(entry, "StorageClass").strip() or ("" if is_marker else "STANDARD"),
+    )
+
+
+def _shown(page: VersionPage) -> tuple[list[list[str]], object]:
+    # White space around a field means nothing, and is left as it is by one way and not by the other.
+    fields = ListedVersion.__struct_fields__
+    rows = [
+        [str(getattr(one, name)).translate(CONTROLS).strip(" \t\n") or "null" for name in fields]
+        for one in page.versions
+    ]
+    return rows, page.next_markers
+
+
+@pytest.mark.parametrize(
+    ("versions", "ways"),
+    [(VERSIONS_IN_ORDER, damaged), (VERSIONS_IN_ORDER, rearranged), (VERSIONS_IN_ANOTHER_ORDER, rearranged)],
+)
+def test_a_damaged_page_of_versions_is_refused_or_read_as_what_it_says(versions: bytes, ways: object) -> None:
+    for document in (versions, *ways(versions)):  # type: ignore[operator]
+        try:
+            page = parse_version_page(document)
+        except MalformedXml:
+            assert document != versions
+            continue
+        wanted = judged_versions(document)
+        assert wanted is not None, document
+        assert _shown(page) == _shown(wanted), document
 
 
 # --- what was deleted, and what was copied ------------------------------------------------------------------------------
