@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -21,8 +22,9 @@ from bucket_brigade.errors import (
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.client import ClientStore
+from bucket_brigade.s3.lane import open_lane
 from bucket_brigade.s3.session import open_client
-from bucket_brigade.s3.store import DeleteKey, PartReceipt, Pin
+from bucket_brigade.s3.store import DeleteKey, PartReceipt, Pin, Store
 from bucket_brigade.settings.values import EndpointSettings, Secret
 
 Answer = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -71,7 +73,9 @@ def http(status: str, headers: str = "", body: bytes = b"") -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def against(hostile: Hostile, *, timeout_s: float = 5.0, checksum: str = "auto") -> AsyncIterator[ClientStore]:
+async def against(
+    hostile: Hostile, *, timeout_s: float = 5.0, checksum: str = "auto", lane: bool = False
+) -> AsyncIterator[Store]:
     server = await asyncio.start_server(hostile.accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     endpoint = EndpointSettings(
@@ -88,20 +92,26 @@ async def against(hostile: Hostile, *, timeout_s: float = 5.0, checksum: str = "
     )
     try:
         async with open_client(endpoint, max_connections=4) as client:
-            yield ClientStore(client, endpoint)
+            store = ClientStore(client, endpoint)
+            if lane:
+                async with open_lane(endpoint, client, store, max_connections=4) as faster:
+                    yield faster
+            else:
+                yield store
     finally:
         server.close()
         await hostile.stop()
         await server.wait_closed()
 
 
-async def test_a_redirect_is_never_followed() -> None:
+@pytest.mark.parametrize("lane", [False, True])
+async def test_a_redirect_is_never_followed(lane: bool) -> None:
     trap = Hostile(http("200 OK", 'ETag: "x"\r\n'))
     target = await asyncio.start_server(trap.accept, "127.0.0.1", 0)
     port = target.sockets[0].getsockname()[1]
     hostile = Hostile(http("307 Temporary Redirect", f"Location: http://127.0.0.1:{port}/b/k\r\n"))
 
-    async with target, against(hostile) as store:
+    async with target, against(hostile, lane=lane) as store:
         with pytest.raises(WrongRegion, match=str(port)):
             await store.put_object("b", "k", b"body")
         with pytest.raises(WrongRegion):
@@ -119,9 +129,10 @@ async def test_one_call_is_one_request() -> None:
     assert len(hostile.heads) == 1
 
 
-async def test_no_expect_and_every_common_header_is_sent() -> None:
+@pytest.mark.parametrize("lane", [False, True])
+async def test_no_expect_and_every_common_header_is_sent(lane: bool) -> None:
     hostile = Hostile(http("200 OK", 'ETag: "x"\r\n'))
-    async with against(hostile) as store:
+    async with against(hostile, lane=lane) as store:
         await store.put_object("b", "k", bytearray(b"body"), crc64nvme=crc64nvme(b"body"))
     head = hostile.heads[0].lower()
     assert b"\r\nexpect:" not in head
@@ -280,6 +291,35 @@ async def test_a_refused_checksum_is_learned_once() -> None:
         await store.put_object("b", "k", b"body", crc64nvme=crc64nvme(b"body"))
         await store.put_object("b", "k", b"body", crc64nvme=crc64nvme(b"body"))
     assert [b"crc64nvme" in head.lower() for head in hostile.heads] == [True, False, False]
+
+
+async def test_a_refused_checksum_is_learned_once_for_lane_and_client() -> None:
+    """The lane is refused, the client finds out whether the endpoint takes the request without: then nobody asks again."""
+    hostile = Hostile(REFUSED, REFUSED, http("200 OK", 'ETag: "x"\r\n'))
+    async with against(hostile, lane=True) as store:
+        for _ in range(3):
+            await store.put_object("b", "k", b"body", crc64nvme=crc64nvme(b"body"))
+        await store.upload_part("b", "k", "u", 1, b"body", crc64nvme=crc64nvme(b"body"))
+    assert [b"crc64nvme" in head.lower() for head in hostile.heads] == [True, True, False, False, False, False]
+
+
+async def test_what_many_requests_in_flight_were_refused_for_is_asked_by_none_after_them() -> None:
+    async def refuse_checksums(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readexactly(length_of(head))
+            writer.write(REFUSED if b"crc64nvme" in head.lower() else http("200 OK", 'ETag: "x"\r\n'))
+            head = await reader.readuntil(b"\r\n\r\n")
+            hostile.heads.append(head)
+
+    hostile = Hostile(refuse_checksums)
+    async with against(hostile, lane=True) as store:
+        put = functools.partial(store.put_object, "b", "k", b"body", crc64nvme=crc64nvme(b"body"))
+        await asyncio.gather(*[put() for _ in range(4)])
+        asked = len(hostile.heads)
+        assert asked <= 4 * 3
+        await asyncio.gather(*[put() for _ in range(4)])
+    assert len(hostile.heads) == asked + 4
+    assert all(b"crc64nvme" not in head.lower() for head in hostile.heads[asked:])
 
 
 async def test_a_checksum_that_is_insisted_on_is_not_left_out() -> None:
