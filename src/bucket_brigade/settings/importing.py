@@ -123,6 +123,8 @@ def _from_remote(origin: str, remote: Mapping[str, str]) -> Imported:
         values["addressing"] = "path"
     if remote.get("requester_pays", "").lower() == "true":
         values["request_payer"] = "requester"
+    if unsigned := {"true": "never", "false": "always"}.get(remote.get("use_unsigned_payload", "").lower()):
+        values["payload_signing"] = unsigned
     if remote.get("access_key_id"):
         secret = remote.get("secret_access_key", "")
         values |= _credentials(remote["access_key_id"], secret, remote.get("session_token", ""))

@@ -102,6 +102,7 @@ secret_access_key = SK
 region = us-east-1
 endpoint = s3.wasabisys.com
 force_path_style = false
+use_unsigned_payload = true
 
 [public]
 type = s3
@@ -130,6 +131,8 @@ def test_s3_remotes_become_endpoints_that_load(tmp_path: Path) -> None:
     assert endpoints["minio-test"].addressing == "path"  # type: ignore[attr-defined]
     assert endpoints["wasabi"].endpoint_url == "https://s3.wasabisys.com"  # type: ignore[attr-defined]
     assert endpoints["wasabi"].addressing == "virtual"  # type: ignore[attr-defined]
+    assert endpoints["wasabi"].payload_signing == "never"  # type: ignore[attr-defined]
+    assert endpoints["minio-test"].payload_signing == "auto"  # type: ignore[attr-defined]
     assert endpoints["public"].no_sign_request is True  # type: ignore[attr-defined]
 
 
