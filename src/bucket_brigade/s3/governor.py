@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from random import uniform
 
-from bucket_brigade.errors import Throttled, TransientError
+from bucket_brigade.errors import Throttled, TransferError
 from bucket_brigade.s3.governor_pace import Pace
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT, Sample, Window
 from bucket_brigade.s3.rate_board import RateBoard, open_board
@@ -156,7 +156,7 @@ class Governor:
                 self._begin(now)  # what was before the first answer says nothing about the endpoint
             self._look(now)
 
-    def failed(self, error: TransientError, sent_at: float) -> None:
+    def failed(self, error: TransferError, sent_at: float) -> None:
         """A request that was sent at ``sent_at`` failed in a way that may pass."""
         self.leave()
         now = self._now()

@@ -23,7 +23,7 @@ from bucket_brigade.s3.echo import demands_echo, not_honoured, unconfirmed
 from bucket_brigade.s3.errors import error_from_exception, request_id_in
 from bucket_brigade.s3.lane_answers import encryption_echo, refusal, version_id
 from bucket_brigade.s3.lane_forms import FormBook, Prepared
-from bucket_brigade.s3.prepared import quote_key
+from bucket_brigade.s3.prepared import PLAIN_KEY, quote_key
 from bucket_brigade.s3.sigv4 import EMPTY_SHA256, Stamp
 from bucket_brigade.s3.store import Body, Written
 from bucket_brigade.s3.wire_answer import Answer, Garbled, WireError
@@ -35,6 +35,9 @@ FIRST_REFUSAL = 300
 
 HASH_ASIDE_BYTES = 1 << 20
 """Bodies from this size on are hashed in a thread: 0.6 ms per MiB without the GIL. Over TLS they are not hashed at all."""
+
+_WITHOUT_BODY = ("HeadObject", "HeadBucket")
+"""What is answered without one, whatever the length that the answer names."""
 
 _UNSENDABLE = re.compile("[^\x20-\x7e]").search
 
@@ -83,7 +86,7 @@ class LaneCalls:
         stamp = None if signer is None else signer.stamp() or await self._renewed(prepared, operation, bucket, key)
         try:
             return await pool.exchange(
-                form.fill(stamp, fields, payload), body, into=into, no_body=operation == "HeadObject", replay=replay
+                form.fill(stamp, fields, payload), body, into=into, no_body=operation in _WITHOUT_BODY, replay=replay
             )
         except (WireError, OSError) as exc:
             raise self._lost(exc, operation, bucket, key) from exc
@@ -214,7 +217,7 @@ def _path(operation: str, key: str) -> str:
         # It would turn a request on an object into one on its bucket.
         message = f"{operation}: the key is empty"
         raise BadKey(message)
-    return in_utf8(quote_key, operation, key)
+    return key if PLAIN_KEY(key) else in_utf8(quote_key, operation, key)
 
 
 def in_utf8(quote: Callable[[str], str], operation: str, key: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from bucket_brigade.s3.sigv4 import ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, Identity, Stamp, signing_key, stamp_of
+from bucket_brigade.s3.templates import Template
 
 PLACEHOLDER_KEY = "bucket-brigade-placeholder-key"
 
@@ -31,7 +32,7 @@ _AUTHORIZATION = re.compile(
     r"SignedHeaders=(?P<signed>[^ ,]+), Signature=(?P<signature>[0-9a-f]{64})"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\-~/]*").fullmatch
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_.\-~/]*").fullmatch
 
 
 class NotPreparable(Exception):
@@ -69,8 +70,13 @@ class _CapturedRequest(BaseException):
 _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
+def is_capturing() -> bool:
+    """Return whether requests are made only to be captured, here and now."""
+    return _capturing.get()
+
+
 def _take_request(request: Any, event_name: str, **_: Any) -> None:
-    if _capturing.get():
+    if is_capturing():
         raise _CapturedRequest(request, event_name.rpartition(".")[2])
 
 
@@ -126,7 +132,7 @@ def _text(value: object) -> str:
 
 def quote_key(key: str) -> str:
     """Return the key as botocore writes it into a path."""
-    return key if _PLAIN_PATH(key) else quote(key, safe="/~")
+    return key if PLAIN_KEY(key) else quote(key, safe="/~")
 
 
 def quote_query(value: str) -> str:
@@ -155,7 +161,7 @@ class Form:
         on_object: the path ends with the key.
     """
 
-    __slots__ = ("_canonical", "_free", "_head", "_stamp", "_stamped", "hashes_payload", "on_object", "scope", "target")
+    __slots__ = ("_free", "_stamp", "_stamped", "_templates", "hashes_payload", "on_object", "scope", "target")
 
     def __init__(
         self,
@@ -172,11 +178,10 @@ class Form:
         self.scope = scope
         self.hashes_payload = hashes_payload
         self.on_object = on_object
-        self._canonical = canonical
-        self._head = head
         self._free = free_text
+        self._templates = Template.parse(canonical), Template.parse(head)
         self._stamp: Stamp | None = None
-        self._stamped = canonical, head
+        self._stamped = self._templates
 
     def fill(self, stamp: Stamp | None, fields: dict[str, str], payload: str = EMPTY_SHA256) -> bytes:
         """Return the head of the request, signed. ``fields`` has a value for each varying field, and is changed.
@@ -184,9 +189,8 @@ class Form:
         ``payload`` is the body's SHA-256 in hex, used where ``hashes_payload``. Header values among ``fields`` must be free
         of control characters, and trimmed (see ``trimmed``) but for ETags and copy sources.
         """
-        if stamp is not self._stamp:
-            self._stamped = _stamped(self._canonical, stamp), _stamped(self._head, stamp)
-            self._stamp = stamp
+        if stamp is not None and stamp is not self._stamp:
+            self._use(stamp)
         canonical, head = self._stamped
         if stamp is not None:
             fields["x-amz-content-sha256"] = payload
@@ -194,18 +198,15 @@ class Form:
             for name in self._free:
                 if " " in fields[name]:
                     signed = signed | {name: trimmed(fields[name])}
-            fields["signature"] = stamp.sign(canonical % signed)
-        return (head % fields).encode()
+            fields["signature"] = stamp.sign(canonical.fill(signed))
+        return head.fill(fields).encode()
 
-
-def _stamped(template: str, stamp: Stamp | None) -> str:
-    """Return a template with all that is the same for a second filled in."""
-    if stamp is None:
-        return template
-    given = {"x-amz-date": stamp.date, "x-amz-security-token": stamp.token, "credential": stamp.credential}
-    for name, value in given.items():
-        template = template.replace(f"%({name})s", _fixed(value))
-    return template
+    def _use(self, stamp: Stamp) -> None:
+        """Fill in all that is the same for a second."""
+        given = {"x-amz-date": stamp.date, "x-amz-security-token": stamp.token, "credential": stamp.credential}
+        canonical, head = self._templates
+        self._stamped = canonical.given(given), head.given(given)
+        self._stamp = stamp
 
 
 def compile_form(

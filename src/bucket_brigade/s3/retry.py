@@ -1,6 +1,6 @@
 """The one layer of retries: a decorator over any ``Store``.
 
-The first attempt runs bare, so that success costs a microsecond; only a TransientError enters tenacity's loop. What the
+The first attempt runs bare, so that success costs a microsecond; only an error that may pass enters tenacity's loop. What the
 errors mean is decided in ``s3.errors``, how long to wait in ``retry_delay_s``; this module sleeps.
 """
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 PACED_ATTEMPTS = 3
 """By so many attempts less is a throttled request's wait reckoned."""
 
-OnRetry = Callable[[TransientError, int, float], None]
+OnRetry = Callable[[TransferError, int, float], None]
 """Called before each wait with the error, the attempts made so far, and the seconds to wait."""
 
 
@@ -52,6 +52,7 @@ class Retrier:
         policy: how often and how long.
         governor: shared by everything that talks to the same endpoint.
         on_retry: told of every retry.
+        passing: the errors after which a request is sent again.
         jitter: a number in [0, 1), drawn anew for each wait.
         now: seconds of a monotonic clock.
         sleep: waits.
@@ -66,6 +67,7 @@ class Retrier:
         governor: Governor,
         on_retry: OnRetry | None = None,
         *,
+        passing: tuple[type[TransferError], ...] = (TransientError,),
         jitter: Callable[[], float] = random.random,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -74,6 +76,7 @@ class Retrier:
         self._policy = policy
         self._governor = governor
         self._on_retry = on_retry
+        self._passing = passing
         self._jitter = jitter
         self._now = now
         self._sleep = sleep
@@ -83,7 +86,7 @@ class Retrier:
         began = self._now()
         try:
             return await self._attempt(request, args, options)
-        except TransientError as error:
+        except self._passing as error:
             failed = error
         return await self._again(failed, began, request, args, options)
 
@@ -99,7 +102,7 @@ class Retrier:
         sent_at = self._now()
         try:
             answer = await request(*args, **options)
-        except TransientError as error:
+        except self._passing as error:
             governor.failed(error, sent_at)
             raise
         except TransferError:
@@ -113,13 +116,13 @@ class Retrier:
 
     async def _again(
         self,
-        first: TransientError,
+        first: TransferError,
         began: float,
         request: Callable[..., Awaitable[T]],
         args: tuple[object, ...],
         options: dict[str, object],
     ) -> T:
-        failed: TransientError | None = first
+        failed: TransferError | None = first
         attempt = 1
 
         async def next_attempt() -> T:
@@ -137,7 +140,7 @@ class Retrier:
             error.attempts = attempt
             raise
 
-    def _costs_an_attempt(self, error: TransientError | None) -> bool:
+    def _costs_an_attempt(self, error: TransferError | None) -> bool:
         """Throttling, and the loss of an endpoint that was there before, are waited out: time alone ends the attempts."""
         return not (isinstance(error, Throttled) or (isinstance(error, Unreachable) and self._governor.answers > 0))
 
@@ -148,7 +151,7 @@ class Retrier:
 
         def wait(state: RetryCallState) -> float:
             error, jitter = _error_of(state), self._jitter()
-            asked_s = error.retry_after_s if error is not None else None
+            asked_s = error.retry_after_s if isinstance(error, TransientError) else None
             if isinstance(error, Throttled):
                 # The pace of all requests answers it already: a long wait of this one would only leave its place unused.
                 return retry_delay_s(self._policy, state.attempt_number - PACED_ATTEMPTS, asked_s, jitter)
@@ -166,7 +169,7 @@ class Retrier:
                 self._on_retry(error, state.attempt_number, state.upcoming_sleep)
 
         return AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception_type(self._passing),
             wait=wait,
             stop=stop,
             before_sleep=tell,
@@ -175,6 +178,6 @@ class Retrier:
         )
 
 
-def _error_of(state: RetryCallState) -> TransientError | None:
+def _error_of(state: RetryCallState) -> TransferError | None:
     error = state.outcome.exception() if state.outcome is not None else None
-    return error if isinstance(error, TransientError) else None
+    return error if isinstance(error, TransferError) else None

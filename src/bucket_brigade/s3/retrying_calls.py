@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol, Self, TypeVar
 
 from bucket_brigade.errors import (
     ChecksumMismatch,
     CredentialsExpired,
     NotFound,
     PreconditionFailed,
-    StoreUnavailable,
+    TransientError,
 )
 from bucket_brigade.s3.checksums import decode_crc
 from bucket_brigade.s3.governor import Governor
@@ -32,8 +33,12 @@ RENEWALS = 3
 """So often may the credentials be renewed for one request: it may have been signed before somebody else's renewal."""
 
 
-class _DamagedOnTheWay(StoreUnavailable):
-    """The endpoint received other bytes than were sent, and said so."""
+class _Run(Protocol):
+    """Runs ``request(*args, **options)`` as often as it has to be."""
+
+    def __call__(
+        self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object
+    ) -> Coroutine[object, object, T]: ...
 
 
 class RetryingCalls:
@@ -59,9 +64,12 @@ class RetryingCalls:
         self.limits: JobLimits | None = None
         self._shared = (policy, governor, on_retry, renewal)
         self._retrier = Retrier(policy, governor, on_retry)
+        # A body that the endpoint received damaged is sent again, as after a lost connection.
+        self._resender = Retrier(policy, governor, on_retry, passing=(TransientError, ChecksumMismatch))
         self._renewal = renewal
         self.hedger = Hedger()
-        self._run = self._retrier.run if renewal is None else self._run_renewing
+        self._run = self._renewing(self._retrier)
+        self._run_resending = self._renewing(self._resender)
 
     @property
     def is_aws(self) -> bool:
@@ -71,7 +79,7 @@ class RetryingCalls:
     @property
     def retries(self) -> int:
         """Attempts beyond the first, over all calls so far."""
-        return self._retrier.retries
+        return self._retrier.retries + self._resender.retries
 
     def for_job(self, limits: JobLimits) -> Self:
         """Return the store of one job: it shares everything but the limits, and the count of retries."""
@@ -80,34 +88,23 @@ class RetryingCalls:
         limits.attach(store)
         return store
 
-    async def _run_renewing(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
+    def _renewing(self, retrier: Retrier) -> _Run:
+        """Return what runs a request with retries, and renews credentials if that is possible."""
+        return retrier.run if self._renewal is None else functools.partial(self._run_renewing, retrier)
+
+    async def _run_renewing(
+        self, retrier: Retrier, request: Callable[..., Awaitable[T]], /, *args: object, **options: object
+    ) -> T:
         """Run a request; where the endpoint calls the credentials expired, renew them. That costs none of its attempts."""
         assert self._renewal is not None  # noqa: S101 - narrows the type
         for _ in range(RENEWALS):
             sent_at = time.monotonic()
             try:
-                return await self._retrier.run(request, *args, **options)
+                return await retrier.run(request, *args, **options)
             except CredentialsExpired:
                 if not await self._renewal.renew(sent_at):
                     raise
-        return await self._retrier.run(request, *args, **options)
-
-    async def _run_resending(self, request: Callable[..., Awaitable[T]], /, *args: object, **options: object) -> T:
-        """Run a request that has a body; one that the endpoint received damaged is sent again, as after a lost connection."""
-
-        async def attempt() -> T:
-            try:
-                return await request(*args, **options)
-            except ChecksumMismatch as error:
-                raise _DamagedOnTheWay(str(error), code=error.code, status=error.status) from error
-
-        try:
-            return await self._run(attempt)
-        except _DamagedOnTheWay as damaged:
-            mismatch = damaged.__cause__
-            assert isinstance(mismatch, ChecksumMismatch)  # noqa: S101 - narrows the type
-            mismatch.attempts = damaged.attempts
-            raise mismatch from None
+        return await retrier.run(request, *args, **options)
 
     async def _run_conditional(
         self,

@@ -266,6 +266,10 @@ class AnswerReader:
         answer = self.answer
         answer.length = length
         rest = self._filled - end
+        if self._sink is None and rest == length <= self._limit:  # small answers come whole
+            answer.body = bytes(self._view[end : self._filled])
+            self._got = length
+            return self._finish()
         self._filled = 0
         if self._sink is None:
             size = min(length, self._limit)
