@@ -143,12 +143,13 @@ class Restater:
     def __init__(self, asked: ObjectAttributes, preserve: Preserve, *, same_service: bool) -> None:
         self._asked = asked
         self._preserve = preserve
+        self._adds_mtime = preserve.adds_mtime
         self._same_service = same_service
         self._last: tuple[ObjectAttributes, Carried] | None = None
 
     def of(self, head: ObjectHead) -> Carried:
         """Return what ``restate`` returns."""
-        usual = not (head.missing_metadata or head.sse_customer_key_md5 or self._preserve.adds_mtime)
+        usual = not (head.missing_metadata or head.sse_customer_key_md5 or self._adds_mtime)
         if usual and self._last is not None and self._last[0] == head.attributes:
             before = self._last[1]
             return Carried(before.attributes, before.wished, [*before.notes])
