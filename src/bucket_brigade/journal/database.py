@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -81,6 +81,30 @@ class Database:
                 self._poison = _poisoned(error)
             self._roll_back()
             raise
+
+    def write_together(self, works: Sequence[Callable[[Database], _T]]) -> list[_T | Exception]:
+        """Do several works in one transaction: one wait for the disk. Return their results once all they wrote is durable.
+
+        Of several, one that raises has written nothing, and its error stands in its place; where SQLite or the disk failed,
+        all have failed, and that error is raised.
+        """
+        if len(works) == 1:
+            return [self.write(works[0])]
+        return self.write(lambda _: [self._apart(work) for work in works])
+
+    def _apart(self, work: Callable[[Database], _T]) -> _T | Exception:
+        result: _T | Exception
+        self._connection.execute("SAVEPOINT work")
+        try:
+            with errors_of(self._path):
+                result = work(self)
+        except Exception as error:
+            if isinstance(error.__cause__, sqlite3.Error | OSError | UnicodeDecodeError):
+                raise
+            self._connection.execute("ROLLBACK TO work")
+            result = error
+        self._connection.execute("RELEASE work")
+        return result
 
     def close(self) -> None:
         """Close the connection; SQLite moves the write-ahead log into the database if it can. Idempotent."""

@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Concatenate, ParamSpec, TypeVar
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bucket_brigade.errors import JournalError
 from bucket_brigade.journal import queue, records
@@ -61,6 +62,7 @@ async def open_journal(folder: str) -> SqliteJournal:
 class SqliteJournal:
     """The Journal of ``journal.port`` over one connection, which one thread of its own uses: SQLite waits for the disk.
 
+    Writes that come while the thread waits for the disk share the next transaction, and so the next wait.
     A call whose caller is cancelled is done wholly or not at all; batches leased by it go back to the queue.
     It is bound to no event loop.
     """
@@ -70,6 +72,7 @@ class SqliteJournal:
         self._database = database
         self._lock = lock
         self._closing: Future[None] | None = None
+        self._writes: SimpleQueue[tuple[Future[Any], Callable[[Database], Any]]] = SimpleQueue()
 
     async def status(self) -> JobStatus:
         """Return the job as it stands."""
@@ -87,7 +90,7 @@ class SqliteJournal:
 
     async def lease(self, worker: str, limit: int = 1) -> list[Lease]:
         """Claim up to ``limit`` of the oldest batches that nobody holds; fewer (or none) when there are no more now."""
-        claim = self._submit(self._database.write, queue.lease, worker, limit)
+        claim = self._submit_write(queue.lease, worker, limit)
         try:
             return await asyncio.wrap_future(claim)
         except asyncio.CancelledError:
@@ -168,12 +171,40 @@ class SqliteJournal:
         return await asyncio.wrap_future(self._submit(self._database.read, work, *args, **kwargs))
 
     async def _write(self, work: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.wrap_future(self._submit(self._database.write, work, *args, **kwargs))
+        return await asyncio.wrap_future(self._submit_write(work, *args, **kwargs))
+
+    def _submit_write(
+        self, work: Callable[Concatenate[Database, _P], _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        self._refuse_if_closed()  # lest a write that is refused be done with those before it
+        written: Future[_T] = Future()
+        self._writes.put((written, lambda database: work(database, *args, **kwargs)))
+        self._submit(self._write_waiting)
+        return written
+
+    def _write_waiting(self) -> None:
+        """Do all writes that wait; on the journal's thread, once for each, so that the last ones find nothing to do."""
+        waiting = [self._writes.get_nowait() for _ in range(self._writes.qsize())]
+        begun = [(written, work) for written, work in waiting if written.set_running_or_notify_cancel()]
+        if not begun:
+            return
+        try:
+            results = self._database.write_together([work for _, work in begun])
+        except BaseException as error:
+            results = [error] * len(begun)
+        for (written, _), result in zip(begun, results, strict=True):
+            if isinstance(result, BaseException):
+                written.set_exception(result)
+            else:
+                written.set_result(result)
 
     def _submit(self, work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        self._refuse_if_closed()
+        return self._thread.submit(work, *args, **kwargs)
+
+    def _refuse_if_closed(self) -> None:
         if self._closing is not None:
             raise JournalError("The journal is closed.", remedy="Open the job again with `brigade resume`.")
-        return self._thread.submit(work, *args, **kwargs)
 
     def _undo_lease(self, claim: Future[list[Lease]]) -> None:
         if claim.exception() is None:

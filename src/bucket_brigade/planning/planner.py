@@ -16,6 +16,10 @@ HURRY_S = 0.5
 """A short batch is journaled after this long, so that the first objects move while a slow source is still read."""
 
 
+MAX_BATCHES_AT_ONCE = 4
+"""So many full batches are journaled together, the first by itself: each transaction waits for the disk."""
+
+
 class BatchSink(Protocol):
     """Where batches go: the queue, which waits while too much is planned ahead."""
 
@@ -27,7 +31,7 @@ class BatchSink(Protocol):
 
 
 class Planner:
-    """Reads a source to its end and cuts it into batches. Holds at most one slice and one batch."""
+    """Reads a source to its end and cuts it into batches. Holds at most one slice and MAX_BATCHES_AT_ONCE batches."""
 
     def __init__(self, source: Source, accepts: NameFilter, mapping: Mapping, *, batch_size: int) -> None:
         self._source = source
@@ -45,16 +49,18 @@ class Planner:
         refused: list[Refused] = []
         clock = asyncio.get_running_loop().time
         flushed = clock()
+        enough = self._batch_size
         async with contextlib.aclosing(self._source.slices(cursor)) as slices:
             async for piece in slices:
                 self._sort(piece.entries, transfers, refused)
                 cursor = piece.cursor
-                if len(transfers) >= self._batch_size or clock() - flushed > HURRY_S:
+                if len(transfers) >= enough or clock() - flushed > HURRY_S:
                     await sink.append(
                         cut_evenly(transfers, self._batch_size), refused=refused, cursor=cursor, exhausted=False
                     )
                     transfers, refused = [], []
                     flushed = clock()
+                    enough = min(2 * enough, MAX_BATCHES_AT_ONCE * self._batch_size)
         await sink.append(cut_evenly(transfers, self._batch_size), refused=refused, cursor=cursor, exhausted=True)
 
     def _sort(self, found: Sequence[SourceEntry | Refused], transfers: list[Transfer], refused: list[Refused]) -> None:
