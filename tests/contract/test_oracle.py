@@ -10,9 +10,10 @@ import asyncio
 import calendar
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -79,7 +80,35 @@ class NoNetwork:
         raise Sent(self._target, head, bytes(body))
 
 
-@dataclass(repr=False)
+class Step(NamedTuple):
+    """A call, so many seconds after the one before, with the credentials of then."""
+
+    call: Callable[[Store], Awaitable[object]]
+    seconds: int
+    identity: AioCredentials
+
+
+class Renewed:
+    """Credentials that are others from time to time."""
+
+    def __init__(self, current: AioCredentials) -> None:
+        self.current = current
+
+    async def get_frozen_credentials(self) -> Any:
+        return await self.current.get_frozen_credentials()
+
+
+class Clock:
+    """The time for both, in seconds since the epoch."""
+
+    second = 1_795_350_663.0
+
+    def now(self, remove_tzinfo: bool = True) -> datetime:
+        moment = datetime.fromtimestamp(self.second, UTC)
+        return moment.replace(tzinfo=None) if remove_tzinfo else moment
+
+
+@dataclass
 class Bench:
     """A client whose requests are captured, and the lane's credentials and clock."""
 
@@ -90,6 +119,28 @@ class Bench:
     def compare(self, call: Callable[[Store], Awaitable[object]], credentials: AioCredentials | None) -> None:
         """Fail unless client and lane would send the same; where one refuses, the other must as well."""
         self.runner.run(self._compare(call, credentials))
+
+    def compare_in_a_row(self, steps: Sequence[Step], patch: pytest.MonkeyPatch) -> None:
+        """Like ``compare``, for calls of one lane: requests prepared for the first are executed again by later ones."""
+        self.runner.run(self._compare_in_a_row(steps, patch))
+
+    async def _compare_in_a_row(self, steps: Sequence[Step], patch: pytest.MonkeyPatch) -> None:
+        renewed = Renewed(steps[0].identity)
+        if credentials_of(self.client) is not None:
+            self.client._request_signer._credentials = renewed
+        clock = Clock()
+        for signers in ("botocore.auth", "botocore.crt.auth"):  # the latter where the CRT is there
+            patch.setattr(f"{signers}.get_current_datetime", clock.now)
+        async with self._book(lambda: clock.second) as book:
+            lane = LaneStore(self.store, book)
+            for step in steps:
+                clock.second += step.seconds
+                if step.seconds:  # what was given out is used to the end of its second
+                    renewed.current = step.identity
+                expected = await capture(lambda: step.call(self.store))  # noqa: B023 - awaited at once
+                with pytest.raises(Sent) as caught:
+                    await capture(lambda: step.call(lane))  # noqa: B023
+                assert_same(expected, caught.value)
 
     async def _compare(self, call: Callable[[Store], Awaitable[object]], credentials: AioCredentials | None) -> None:
         if credentials_of(self.client) is not None:
@@ -105,19 +156,19 @@ class Bench:
     async def _sent(self, call: Callable[[Store], Awaitable[object]], date: str) -> Sent:
         second = float(calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ")))
 
-        @contextlib.asynccontextmanager
-        async def open_pool(target: Target) -> AsyncIterator[NoNetwork]:
-            yield NoNetwork(target)
-
-        book = FormBook(
-            credentials=credentials_of(self.client), open_pool=open_pool, user_agent="lane", now=lambda: second
-        )
-        async with book:
+        async with self._book(lambda: second) as book:
             try:
                 by_client = await capture(lambda: call(LaneStore(self.store, book)))
             except Sent as sent:
                 return sent
         pytest.fail(f"the lane left it to the client: {by_client.method} {by_client.url}")
+
+    def _book(self, now: Callable[[], float]) -> FormBook:
+        @contextlib.asynccontextmanager
+        async def open_pool(target: Target) -> AsyncIterator[NoNetwork]:
+            yield NoNetwork(target)
+
+        return FormBook(credentials=credentials_of(self.client), open_pool=open_pool, user_agent="lane", now=now)
 
 
 def assert_same(expected: Captured, sent: Sent) -> None:
@@ -563,6 +614,37 @@ def test_abort_multipart_upload(
     benches: dict[str, Bench], at: str, key: str, upload: str, identity: AioCredentials
 ) -> None:
     benches[at].compare(lambda store: store.abort_multipart_upload("bucket", key, upload), identity)
+
+
+temporary = st.builds(
+    AioCredentials, st.text("ABC", min_size=3, max_size=3), st.text("abc", min_size=1), st.text("+/=", min_size=1)
+)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Step:
+    """Draw one of the calls that a job makes all the time; among few shapes, so that requests are executed again."""
+    key, body, pin = draw(keys), draw(bodies), draw(pins)
+    mtime = ObjectAttributes(metadata=(("mtime", draw(visible)),))
+    calls: list[Callable[[Store], Awaitable[object]]] = [
+        lambda store: store.put_object("bucket", key, body, crc64nvme=crc64nvme(body)),
+        lambda store: store.put_object("bucket", key, body, attributes=mtime),
+        lambda store: store.get_object("bucket", key, memoryview(bytearray(len(body))), pin=pin),
+        lambda store: store.get_object("bucket", key, memoryview(bytearray(7)), start=len(body), pin=pin),
+        lambda store: store.head_object("bucket", key, pin=pin),
+        lambda store: store.copy_object("bucket", key, source_bucket="other", source_key=key, pin=pin),
+        lambda store: store.list_objects("bucket", prefix=key),
+        lambda store: store.upload_part("bucket", key, "u", 1 + len(body), body),
+    ]
+    return Step(draw(st.sampled_from(calls)), draw(st.sampled_from([0, 0, 1, 3600, 86_400])), draw(temporary))
+
+
+@given(at=places, row=st.lists(steps(), min_size=2, max_size=12))
+def test_prepared_requests_are_right_each_time_they_are_executed(
+    benches: dict[str, Bench], at: str, row: list[Step]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        benches[at].compare_in_a_row(row, patch)
 
 
 def test_control_characters_never_get_into_a_header(benches: dict[str, Bench]) -> None:
