@@ -6,6 +6,7 @@ and what it reads may not be read otherwise.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bucket_brigade.s3.prepared import Target
+from bucket_brigade.s3.wire import Pool, WireSettings
 from bucket_brigade.s3.wire_answer import AnswerReader, WireError
 
 
@@ -359,3 +362,42 @@ def test_an_answer_cut_off_anywhere_is_never_complete() -> None:
         for end in range(len(message)):
             assert read([message[:end]], eof=True) is None
             assert read([message[:end]], into=bytearray(5), eof=True) is None
+
+
+async def test_every_odd_answer_ends_its_exchange_as_it_is_read_and_harms_no_other() -> None:
+    """Over a real connection, closed behind the answer; between them right answers, on connections that are kept."""
+    odd = [
+        b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
+        for line in ODD
+        for head in (line, line + b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n" + line)
+        for body in (b"hello", b"5\r\nhello\r\n0\r\n\r\n")
+    ]
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readline():
+            await reader.readline()
+            number = int(request.split()[1])
+            writer.write(odd[number] if number >= 0 else AS_S3_WRITES_IT)
+            if number >= 0:
+                break
+        writer.close()
+
+    async def ask(pool: Pool, number: int) -> Read | None:
+        try:
+            async with asyncio.timeout(5):
+                answer = await pool.exchange(b"GET %d HTTP/1.1\r\n\r\n" % number, replay=number < 0)
+        except WireError:
+            return None
+        headers = {name.lower(): answer.header(name.lower()) for name in answer.headers}
+        return Read(answer.status, headers, bytes(answer.body), False)
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    target = Target("http", "127.0.0.1", server.sockets[0].getsockname()[1])
+    async with server, Pool(target, WireSettings(max_connections=4), None) as pool:
+        right = await ask(pool, -1)
+        assert right is not None
+        assert right.body == b"hello"
+        for number, message in enumerate(odd):
+            expected = read([message], eof=True)
+            assert await ask(pool, number) == (None if expected is None else expected._replace(reusable=False)), message
+            assert await ask(pool, -1) == right
