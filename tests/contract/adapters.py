@@ -52,9 +52,9 @@ async def open_through_client(endpoint: EndpointSettings) -> AsyncIterator[Store
 async def open_through_lane(endpoint: EndpointSettings) -> AsyncIterator[Store]:
     from bucket_brigade.s3.client import ClientStore
     from bucket_brigade.s3.lane import lane_supports, open_lane
-    from bucket_brigade.s3.session import open_client
+    from bucket_brigade.s3.late_client import open_late_client
 
-    async with open_client(endpoint, max_connections=32) as client:
+    async with open_late_client(endpoint, max_connections=32) as client:
         assert lane_supports(client) is None
         async with open_lane(endpoint, client, ClientStore(client, endpoint), max_connections=32) as lane:
             yield lane

@@ -12,7 +12,6 @@ from bucket_brigade.cli.invocation import load, with_brigade
 from bucket_brigade.cli.locating import explaining, matcher, open_store, parse_s3
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
-from bucket_brigade.cli.starting import import_clients
 from bucket_brigade.cli.text import printable
 from bucket_brigade.cli.versions import as_of_option
 from bucket_brigade.errors import ConfigError
@@ -20,6 +19,7 @@ from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.usage import Tally, Usage, cost_of, measure
 from bucket_brigade.jobs.versions import instant_ns
 from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.lean_imports import import_lean
 from bucket_brigade.s3.shards import AUTO_SHARDS
 from bucket_brigade.settings.units import format_size
 from bucket_brigade.settings.values import PriceSettings
@@ -49,7 +49,7 @@ def du(ctx: click.Context, /, location: str, versions: bool, as_of: str | None, 
     shards = (settings.engine.list_shards or AUTO_SHARDS) if "list_shards" in gathered(ctx) else 1
 
     async def show(brigade: Brigade) -> None:
-        import_clients()
+        import_lean()
         store = await open_store(brigade, where, flags)
         usages = measure(
             store,

@@ -17,11 +17,11 @@ from bucket_brigade.cli.ls_lines import Listing, Row
 from bucket_brigade.cli.ls_versions import check_version_flags, show_versions
 from bucket_brigade.cli.options import common_options, endpoint_options, gathered, lane_option, list_shards_option
 from bucket_brigade.cli.output import Lines
-from bucket_brigade.cli.starting import import_clients
 from bucket_brigade.cli.versions import as_of_option
 from bucket_brigade.errors import ConfigError, PermanentError
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.model.location import S3Location
+from bucket_brigade.s3.lean_imports import import_lean
 from bucket_brigade.s3.listing import Listing as CheckedListing
 from bucket_brigade.s3.shards import AUTO_SHARDS, iterate_in_order
 from bucket_brigade.s3.store import BucketEntry, Store
@@ -64,7 +64,7 @@ def ls(ctx: click.Context, /, location: str | None, **flags: Any) -> None:
             if flags["summarize"]:
                 listing.summary()
 
-    import_clients()
+    import_lean()
     with_brigade(settings, show)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import NamedTuple
@@ -156,10 +157,13 @@ def brigade() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code (see docs/cli.md): 0, 1, 2, 3, 130 or 141."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    gc.disable()  # importing leaves no cycles worth a search through all modules: ``run_loop`` turns it on again
     try:
         result = brigade.main(arguments, prog_name="brigade", standalone_mode=False)
     except BaseException as error:
         from bucket_brigade.cli.exits import report_error
 
         return report_error(error, arguments)
+    finally:
+        gc.enable()
     return result if isinstance(result, int) else 0

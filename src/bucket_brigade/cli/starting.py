@@ -1,13 +1,12 @@
-"""What makes the command start quickly: three libraries are imported without what they prepare and nobody uses here.
+"""What makes the command start quickly: structlog is imported without what it prepares and nobody uses here.
 
-Only the command does this, whose process is its own. A program that uses bucket-brigade as a library imports them whole.
+Only the command does this, whose process is its own. A program that uses bucket-brigade as a library imports it whole.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
 
 
 def import_structlog() -> None:
@@ -18,29 +17,3 @@ def import_structlog() -> None:
             importlib.import_module("structlog")
         finally:
             del sys.modules["rich"]
-
-
-def import_clients() -> None:
-    """Import what talks to S3: botocore without the CRT, aiohttp without certificates of its own."""
-    from bucket_brigade.s3.late_crt import import_botocore
-
-    import_botocore()
-    _import_aiohttp()
-
-
-def _import_aiohttp() -> None:
-    """Import aiohttp without the system's certificates, which it would read twice (40 ms).
-
-    It does so for contexts that serve whoever brings none of his own; botocore's sessions, and the lane, bring theirs.
-    """
-    if "aiohttp" in sys.modules:
-        return
-    import ssl
-
-    context: Any = ssl.SSLContext
-    loaders = context.load_default_certs, context.set_default_verify_paths
-    context.load_default_certs = context.set_default_verify_paths = lambda *_: None
-    try:
-        importlib.import_module("aiohttp")
-    finally:
-        context.load_default_certs, context.set_default_verify_paths = loaders

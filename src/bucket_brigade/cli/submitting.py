@@ -13,12 +13,12 @@ from bucket_brigade.cli.invocation import Output, load, output_of, resume_comman
 from bucket_brigade.cli.options import RULES
 from bucket_brigade.cli.output import Lines
 from bucket_brigade.cli.requests import build_request, confirm_delete
-from bucket_brigade.cli.starting import import_clients
 from bucket_brigade.cli.text import printable
 from bucket_brigade.jobs.brigade import Brigade
 from bucket_brigade.jobs.request import JobRequest
 from bucket_brigade.model.job import NO_ATTRIBUTES, Unarchive
 from bucket_brigade.model.transfer import UNKNOWN_SIZE
+from bucket_brigade.s3.lean_imports import import_lean
 from bucket_brigade.settings.values import Settings
 
 STREAM = "-"
@@ -61,7 +61,7 @@ def submit_and_run(ctx: click.Context, settings: Settings, request: JobRequest, 
     """Submit one job, run it to its end and return the exit code."""
     from bucket_brigade.cli.running import run_request
 
-    import_clients()
+    import_lean()
     if request.target == STREAM:
         output = msgspec.structs.replace(output, summary_on_stderr=True)
     resume = functools.partial(resume_command, ctx)

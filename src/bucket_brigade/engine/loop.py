@@ -17,7 +17,9 @@ COLLECT_AFTER = (50_000, 20, 50)
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run ``main`` to its end on a fresh loop, like ``asyncio.run``, in a program of our own."""
+    gc.freeze()  # what was imported stays
     gc.set_threshold(*COLLECT_AFTER)
+    gc.enable()
     atexit.register(gc.freeze)  # the interpreter's last collections need not look through all modules: 90 ms
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     if sys.platform != "win32":

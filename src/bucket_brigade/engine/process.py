@@ -199,9 +199,9 @@ def main() -> int:
     import structlog
 
     from bucket_brigade.engine.loop import run_loop
-    from bucket_brigade.s3.late_crt import import_botocore
+    from bucket_brigade.s3.lean_imports import import_lean
 
-    import_botocore()
+    import_lean()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for data
     return run_loop(_serve(int(sys.argv[1])))
 

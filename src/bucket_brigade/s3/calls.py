@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import structlog
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,7 +35,7 @@ from bucket_brigade.settings.values import EndpointSettings, Secret
 
 Answer = dict[str, Any]
 
-FOREIGN_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, ResponseParserError, OSError, EOFError)
+_FOREIGN_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, EOFError)
 
 OPERATIONS = (
     "AbortMultipartUpload",
@@ -99,6 +99,12 @@ _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _log = structlog.get_logger("bucket_brigade.s3")
 
 
+def foreign_errors() -> tuple[type[Exception], ...]:
+    """Return what the client raises, with the errors of aiohttp where that was needed."""
+    aiohttp = sys.modules.get("aiohttp")
+    return _FOREIGN_ERRORS if aiohttp is None else (*_FOREIGN_ERRORS, aiohttp.ClientError)
+
+
 class Caller:
     """Makes the requests of one client; the groups of operations build on it.
 
@@ -137,7 +143,7 @@ class Caller:
         """
         try:
             answer: Answer = await self._methods[operation](**params, **self._common[operation])
-        except FOREIGN_ERRORS as exc:
+        except foreign_errors() as exc:
             raise self._translated(exc, operation, params, pinned=pinned) from exc
         except UnicodeError as exc:
             message = f"{operation}: the key {params.get('Key', '')!r} is not UTF-8 and cannot be an S3 key"

@@ -17,7 +17,7 @@ from bucket_brigade.errors import PermanentError, TransferError
 from bucket_brigade.s3.addresses import is_aws
 from bucket_brigade.s3.bucket_values import NOTHING_BLOCKED, Identity, PublicAccessBlock
 from bucket_brigade.s3.buckets import public_access_block_of
-from bucket_brigade.s3.calls import FOREIGN_ERRORS
+from bucket_brigade.s3.calls import foreign_errors
 from bucket_brigade.s3.errors import credentials_error, error_from_exception
 from bucket_brigade.s3.reading import nanoseconds
 from bucket_brigade.s3.session import make_session, require_credentials
@@ -128,7 +128,7 @@ async def _open_service(name: str, endpoint: EndpointSettings, url: str | None) 
     try:
         async with session.client(name, endpoint_url=url, verify=endpoint.ca_bundle, config=config) as client:
             yield client
-    except FOREIGN_ERRORS as exc:
+    except foreign_errors() as exc:
         raise error_from_exception(exc, operation=name, location=endpoint.name) from exc
 
 
@@ -144,6 +144,6 @@ def _session_of(endpoint: EndpointSettings) -> Any:
 async def _call(request: Any, operation: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = await request
-    except FOREIGN_ERRORS as exc:
+    except foreign_errors() as exc:
         raise error_from_exception(exc, operation=operation) from exc
     return answer

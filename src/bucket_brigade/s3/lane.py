@@ -16,11 +16,13 @@ from bucket_brigade import __version__
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.doors import ask_dns, guarded, tls_context
+from bucket_brigade.s3.lane_buckets import BucketLane
 from bucket_brigade.s3.lane_forms import FormBook
 from bucket_brigade.s3.lane_listings import ListingLane
 from bucket_brigade.s3.lane_multipart import MultipartLane
 from bucket_brigade.s3.lane_objects import ObjectLane
 from bucket_brigade.s3.lane_tags import TagLane
+from bucket_brigade.s3.late_client import LateClient
 from bucket_brigade.s3.prepared import capturable
 from bucket_brigade.s3.session import Client
 from bucket_brigade.s3.store import Acl, BucketEntry, PartReceipt, UploadPage
@@ -30,7 +32,7 @@ from bucket_brigade.settings.values import EndpointSettings
 _PREPARABLE_SIGNATURES = frozenset({"s3v4", "v4", "s3"})
 
 
-class LaneStore(ObjectLane, ListingLane, TagLane, MultipartLane):
+class LaneStore(ObjectLane, ListingLane, TagLane, MultipartLane, BucketLane):
     """``Store`` over prepared requests; what carries no data is left to the client."""
 
     async def put_object_tags(
@@ -88,10 +90,6 @@ class LaneStore(ObjectLane, ListingLane, TagLane, MultipartLane):
     async def delete_bucket(self, bucket: str) -> None:
         """Remove an empty bucket."""
         await self._client.delete_bucket(bucket)
-
-    async def head_bucket(self, bucket: str) -> str:
-        """Return the bucket's region."""
-        return await self._client.head_bucket(bucket)
 
 
 def lane_supports(client: Client) -> str | None:
@@ -155,7 +153,7 @@ def credentials_of(client: Client) -> Any:
 
     if client.meta.config.signature_version is UNSIGNED:
         return None
-    return client._request_signer._credentials  # noqa: SLF001
+    return client.credentials if isinstance(client, LateClient) else client._request_signer._credentials  # noqa: SLF001
 
 
 def _tls(client: Client) -> ssl.SSLContext:

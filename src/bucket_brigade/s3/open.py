@@ -12,6 +12,7 @@ from bucket_brigade.errors import ConfigError
 from bucket_brigade.local.descriptors import transfers_at_once
 from bucket_brigade.s3.governor import Governor
 from bucket_brigade.s3.governor_window import LARGEST_LIMIT
+from bucket_brigade.s3.late_client import open_late_client
 from bucket_brigade.s3.profile import read_profile
 from bucket_brigade.s3.renewal import Renewal, is_renewable
 from bucket_brigade.s3.retry import OnRetry
@@ -49,7 +50,8 @@ async def open_store(
 
     connections = max_connections()
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(open_client(endpoint, max_connections=connections))
+        open_ = open_client if engine.lane == "off" else open_late_client
+        client = await stack.enter_async_context(open_(endpoint, max_connections=connections))
         client_store = ClientStore(client, endpoint)
         if state_dir is not None:
             client_store.believe(read_profile(state_dir, endpoint))

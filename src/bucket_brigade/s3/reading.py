@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from bucket_brigade.errors import StoreUnavailable
 from bucket_brigade.model.job import ObjectAttributes
 from bucket_brigade.s3.store import ObjectHead
+
+if TYPE_CHECKING:
+    import aiohttp
 
 BYTES_PER_WINDOW = 64 * 1024
 """A body that brings less than this in a whole read timeout is a trickle, and given up."""

@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -123,22 +123,34 @@ async def open_client(endpoint: EndpointSettings, *, max_connections: int) -> As
     The settings are checked, the credentials found and read once, and the address that the environment gives is checked
     too, before the caller gets the client. Raises ConfigError.
     """
-    check_endpoint(endpoint)
-    from botocore.exceptions import BotoCoreError
-
     async with contextlib.AsyncExitStack() as stack:
-        try:
+        with guard_opening(endpoint):
             session = make_session(endpoint)
             if not endpoint.no_sign_request:
                 await require_credentials(session)
             client = await stack.enter_async_context(_unopened_client(session, endpoint, max_connections))
-        except (BotoCoreError, ValueError) as exc:
-            raise _opening_error(exc, endpoint) from exc
-        check_endpoint_url(client.meta.endpoint_url, allow_http=_may_use_http(endpoint))
-        make_plain(client)
-        if endpoint.payload_signing == "never":
-            leave_protected_bodies_unsigned(client)
+        make_ours(client, endpoint)
         yield client
+
+
+@contextlib.contextmanager
+def guard_opening(endpoint: EndpointSettings) -> Iterator[None]:
+    """Check the settings of an endpoint, and raise ConfigError for what botocore says while its client is made."""
+    check_endpoint(endpoint)
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except (BotoCoreError, ValueError) as exc:
+        raise _opening_error(exc, endpoint) from exc
+
+
+def make_ours(client: Client, endpoint: EndpointSettings) -> None:
+    """Check where a new client sends to, and take from it what it would do on its own. Raises ConfigError."""
+    check_endpoint_url(client.meta.endpoint_url, allow_http=_may_use_http(endpoint))
+    make_plain(client)
+    if endpoint.payload_signing == "never":
+        leave_protected_bodies_unsigned(client)
 
 
 async def require_credentials(session: Any) -> None:
@@ -165,26 +177,41 @@ def _opening_error(exc: Exception, endpoint: EndpointSettings) -> ConfigError:
 
 def make_session(endpoint: EndpointSettings) -> Any:
     """Return the aioboto3 session of an endpoint: its credentials, profile and region. Raises ConfigError."""
+    from bucket_brigade.s3.lean_imports import import_aiohttp
+
+    import_aiohttp()
     import aioboto3
 
+    session = aioboto3.Session()
+    core = session._session  # noqa: SLF001 - aioboto3 gives no other way to its botocore session
+    _set_up(core, endpoint)
+    _leave_out_helpers(core)
+    return session
+
+
+def make_plain_session(endpoint: EndpointSettings) -> Any:
+    """Return the same for botocore alone, whose credentials block where they have to be asked for."""
+    from botocore.session import Session
+
+    core = Session()
+    _set_up(core, endpoint)
+    return core
+
+
+def _set_up(core: Any, endpoint: EndpointSettings) -> None:
     from bucket_brigade.s3.models import read_fewer_models
 
-    reveal: Callable[[Any], str | None] = lambda secret: None if secret is None else secret.reveal()  # noqa: E731
-    session = aioboto3.Session(
-        aws_access_key_id=endpoint.access_key_id,
-        aws_secret_access_key=reveal(endpoint.secret_access_key),
-        aws_session_token=reveal(endpoint.session_token),
-        profile_name=endpoint.profile,
-    )
+    if endpoint.profile is not None:
+        core.set_config_variable("profile", endpoint.profile)
+    if endpoint.access_key_id is not None and endpoint.secret_access_key is not None:
+        token = None if endpoint.session_token is None else endpoint.session_token.reveal()
+        core.set_credentials(endpoint.access_key_id, endpoint.secret_access_key.reveal(), token)
     # AWS_REGION is what every SDK but botocore reads.
-    region = endpoint.region or os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION
+    region = endpoint.region or os.environ.get("AWS_REGION") or core.get_config_variable("region") or DEFAULT_REGION
     check_region(region)
-    core = session._session  # noqa: SLF001 - aioboto3 gives no other way to its botocore session
     read_fewer_models(core)
-    _leave_out_helpers(core)
     core.set_config_variable("region", region)
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
-    return session
 
 
 def _leave_out_helpers(core: Any) -> None:
@@ -196,27 +223,34 @@ def _leave_out_helpers(core: Any) -> None:
 
 def _unopened_client(session: Any, endpoint: EndpointSettings, max_connections: int) -> Any:
     from aiobotocore.config import AioConfig
-    from botocore import UNSIGNED
 
     from bucket_brigade.s3.transport import StraightSession
 
-    core = session._session  # noqa: SLF001
     straight: Any = functools.partial(StraightSession, allow_http=endpoint.allow_http)
     config = AioConfig(
         http_session_cls=straight,
         max_pool_connections=max_connections,
-        connect_timeout=endpoint.connect_timeout_s,
-        read_timeout=endpoint.read_timeout_s,
-        retries={"total_max_attempts": 1, "mode": "legacy"},
-        parameter_validation=False,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        signature_version=UNSIGNED if endpoint.no_sign_request else None,
-        # The environment describes the endpoint "s3", and no other.
-        ignore_configured_endpoint_urls=True if endpoint.name != DEFAULT_ENDPOINT else None,
-        s3=_s3_options(endpoint, core.get_scoped_config()),
+        **config_values(endpoint, session._session.get_scoped_config()),  # noqa: SLF001
     )
     return session.client("s3", endpoint_url=endpoint.endpoint_url, verify=endpoint.ca_bundle, config=config)
+
+
+def config_values(endpoint: EndpointSettings, profile: dict[str, Any]) -> dict[str, Any]:
+    """Return what botocore's Config takes for a client of the endpoint, whatever sends its requests."""
+    from botocore import UNSIGNED
+
+    return {
+        "connect_timeout": endpoint.connect_timeout_s,
+        "read_timeout": endpoint.read_timeout_s,
+        "retries": {"total_max_attempts": 1, "mode": "legacy"},
+        "parameter_validation": False,
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+        "signature_version": UNSIGNED if endpoint.no_sign_request else None,
+        # The environment describes the endpoint "s3", and no other.
+        "ignore_configured_endpoint_urls": True if endpoint.name != DEFAULT_ENDPOINT else None,
+        "s3": _s3_options(endpoint, profile),
+    }
 
 
 def _s3_options(endpoint: EndpointSettings, profile: dict[str, Any]) -> dict[str, Any]:

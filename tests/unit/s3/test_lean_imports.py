@@ -5,8 +5,8 @@ import sys
 
 _SCRIPT = """
 import sys
-from bucket_brigade.s3.late_crt import import_botocore
-import_botocore()
+from bucket_brigade.s3.lean_imports import import_lean
+import_lean()
 import botocore.session
 session = botocore.session.Session()
 session.set_credentials("AKIDEXAMPLE", "secret")
