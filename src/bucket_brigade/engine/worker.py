@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -178,7 +179,7 @@ class Worker:
             return
         stage, chunks = following
         self._chunks.extend((batch, stage, chunk) for chunk in chunks)
-        self._wake()
+        self._wake(len(chunks))
 
     # --- slots ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +211,8 @@ class Worker:
                 self._over.append(batch)
                 self._record_wanted.set()
         self._slots -= 1
+        if chunks:  # it may have been woken for one of them
+            self._wake(1)
 
     def _observe(self, batch: OpenBatch, indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         all_done = True
@@ -236,11 +239,12 @@ class Worker:
         self._idle.append(news)
         await news
 
-    def _wake(self) -> None:
-        while self._idle:
+    def _wake(self, slots: int = sys.maxsize) -> None:
+        while self._idle and slots:
             news = self._idle.popleft()
             if not news.done():
                 news.set_result(None)
+                slots -= 1
 
     # --- recorder ------------------------------------------------------------------------------------------------
 
@@ -273,9 +277,10 @@ class Worker:
             await self._queue.checkpoint([checkpoint for _, checkpoint in open_ones])
             for batch, checkpoint in open_ones:
                 batch.told(checkpoint)
-        for batch, checkpoint in both[: len(over)]:
+        # At once, so that they wait for the disk together.
+        await asyncio.gather(*(self._queue.complete(checkpoint) for batch, checkpoint in both if id(batch) in ended))
+        for batch in over:
             if id(batch) in ended:
-                await self._queue.complete(checkpoint)
                 self._forget(batch)
             elif not self._stopping:
                 self._advance(batch)
