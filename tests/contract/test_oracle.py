@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiobotocore.credentials import AioCredentials
+from botocore.credentials import Credentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from bucket_brigade.s3.checksums import crc64nvme
 from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.lane import LaneStore, credentials_of
 from bucket_brigade.s3.lane_forms import FormBook
+from bucket_brigade.s3.late_client import LateClient, open_late_client
 from bucket_brigade.s3.prepared import Captured, Target, capturable, capture
 from bucket_brigade.s3.session import open_client
 from bucket_brigade.s3.store import UNCONDITIONAL, Body, Condition, DeleteKey, PartReceipt, Pin, Store
@@ -110,11 +112,18 @@ class Clock:
 
 @dataclass
 class Bench:
-    """A client whose requests are captured, and the lane's credentials and clock."""
+    """A client whose requests are captured, and the lane's credentials and clock.
+
+    Attributes:
+        client, store: aioboto3's, the oracle.
+        late, lane_client: what the lane has its requests built by, opened as in production.
+    """
 
     runner: asyncio.Runner
     client: Any
     store: ClientStore
+    late: Any
+    lane_client: ClientStore
 
     def compare(self, call: Callable[[Store], Awaitable[object]], credentials: AioCredentials | None) -> None:
         """Fail unless client and lane would send the same; where one refuses, the other must as well."""
@@ -126,25 +135,24 @@ class Bench:
 
     async def _compare_in_a_row(self, steps: Sequence[Step], patch: pytest.MonkeyPatch) -> None:
         renewed = Renewed(steps[0].identity)
-        if credentials_of(self.client) is not None:
-            self.client._request_signer._credentials = renewed
+        self._sign_with(renewed)
         clock = Clock()
         for signers in ("botocore.auth", "botocore.crt.auth"):  # the latter where the CRT is there
             patch.setattr(f"{signers}.get_current_datetime", clock.now)
         async with self._book(lambda: clock.second) as book:
-            lane = LaneStore(self.store, book)
+            lane = LaneStore(self.lane_client, book)
             for step in steps:
                 clock.second += step.seconds
                 if step.seconds:  # what was given out is used to the end of its second
                     renewed.current = step.identity
+                    self._build_with(step.identity)
                 expected = await capture(lambda: step.call(self.store))  # noqa: B023 - awaited at once
                 with pytest.raises(Sent) as caught:
                     await capture(lambda: step.call(lane))  # noqa: B023
                 assert_same(expected, caught.value)
 
     async def _compare(self, call: Callable[[Store], Awaitable[object]], credentials: AioCredentials | None) -> None:
-        if credentials_of(self.client) is not None:
-            self.client._request_signer._credentials = credentials
+        self._sign_with(credentials)
         try:
             expected = await capture(lambda: call(self.store))
         except BrigadeError as refused:
@@ -153,12 +161,22 @@ class Bench:
             return
         assert_same(expected, await self._sent(call, expected.headers.get("x-amz-date", "20261122T123103Z")))
 
+    def _sign_with(self, credentials: AioCredentials | Renewed | None) -> None:
+        if credentials is not None and credentials_of(self.client) is not None:
+            self.client._request_signer._credentials = credentials
+            self._build_with(credentials.current if isinstance(credentials, Renewed) else credentials)
+
+    def _build_with(self, identity: AioCredentials) -> None:
+        if credentials_of(self.client) is not None:
+            plain = Credentials(identity.access_key, identity.secret_key, identity.token)
+            self.late._builder._request_signer._credentials = plain
+
     async def _sent(self, call: Callable[[Store], Awaitable[object]], date: str) -> Sent:
         second = float(calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ")))
 
         async with self._book(lambda: second) as book:
             try:
-                by_client = await capture(lambda: call(LaneStore(self.store, book)))
+                by_client = await capture(lambda: call(LaneStore(self.lane_client, book)))
             except Sent as sent:
                 return sent
         pytest.fail(f"the lane left it to the client: {by_client.method} {by_client.url}")
@@ -205,7 +223,10 @@ def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Benc
         for name, endpoint in ENDPOINTS.items():
             client = runner.run(stack.enter_async_context(open_client(endpoint, max_connections=1)))
             contexts.enter_context(capturable(client))
-            opened[name] = Bench(runner, client, ClientStore(client, endpoint))
+            late = runner.run(stack.enter_async_context(open_late_client(endpoint, max_connections=1)))
+            assert isinstance(late, LateClient)
+            contexts.enter_context(capturable(late))
+            opened[name] = Bench(runner, client, ClientStore(client, endpoint), late, ClientStore(late, endpoint))
         yield opened
 
 

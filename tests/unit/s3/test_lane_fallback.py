@@ -14,9 +14,9 @@ from bucket_brigade.errors import ConfigError, PermanentError
 from bucket_brigade.s3.client import ClientStore
 from bucket_brigade.s3.lane import LaneStore, credentials_of
 from bucket_brigade.s3.lane_forms import FormBook
+from bucket_brigade.s3.late_client import open_late_client
 from bucket_brigade.s3.open import open_store
 from bucket_brigade.s3.prepared import NotPreparable, Target, capturable, capture
-from bucket_brigade.s3.session import open_client
 from bucket_brigade.s3.store import DeleteKey, Store
 from bucket_brigade.settings.values import EndpointSettings, EngineSettings, Secret
 
@@ -48,7 +48,7 @@ async def lane(*, insist: bool = False) -> AsyncIterator[LaneStore]:
     async def open_pool(_target: Target) -> AsyncIterator[NoNetwork]:
         yield NoNetwork()
 
-    async with open_client(AWS, max_connections=1) as client:
+    async with open_late_client(AWS, max_connections=1) as client:
         with capturable(client):
             async with FormBook(
                 credentials=credentials_of(client), open_pool=open_pool, user_agent="lane", insist=insist
