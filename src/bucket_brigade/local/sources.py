@@ -167,10 +167,6 @@ class SourceFile:
             raise SourceChanged(f"{self.path!r} was replaced by another file")
         _demand_same(self.path, status, size=self.size, modified_ns=self.modified_ns, inode=0)
 
-    def fileno(self) -> int:
-        """Return the descriptor, for ``sendfile``."""
-        return self._fd
-
     def close(self) -> None:
         """Close the file. More than once does no harm."""
         if self._fd >= 0:
