@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from bucket_brigade.errors import ConnectionLost, SourceChanged, StoreUnavailable, TransferError
 from bucket_brigade.model.job import ObjectAttributes
@@ -59,17 +59,34 @@ _OK, _PARTIAL = 200, 206
 def object_head(answer: Answer, size: int, *, with_checksums: bool) -> ObjectHead:
     """Return what a GET or HEAD tells about an object of ``size`` bytes."""
     headers = answer.headers
-    full, composite = _checksums(answer) if with_checksums else ({}, ())
+    told = _told_by(tuple(headers))
+    full, composite = _checksums(answer, told) if with_checksums and told.checksums else ({}, ())
     return ObjectHead(
         size=size,
         etag=answer.header(b"etag"),
         modified_ns=http_date_to_ns(answer.header(b"last-modified")),
         checksums=full,
         composite=composite,
-        attributes=_attributes(
-            tuple([pair for pair in headers.items() if pair[0] in _ATTRIBUTES or pair[0].startswith(_METADATA)])
-        ),
-        **({} if _RARE.isdisjoint(headers) else _rare(answer)),
+        attributes=_attributes(tuple([(name, headers[name]) for name in told.attributes])),
+        **(_rare(answer) if told.rare else {}),
+    )
+
+
+class _Told(NamedTuple):
+    """What the headers of these names tell of an object."""
+
+    attributes: tuple[bytes, ...]
+    checksums: tuple[tuple[bytes, str], ...]
+    rare: bool
+
+
+@functools.lru_cache(maxsize=256)
+def _told_by(names: tuple[bytes, ...]) -> _Told:
+    """Return what headers tell: nearly all answers to the same request have those of the same names."""
+    return _Told(
+        attributes=tuple(name for name in names if name in _ATTRIBUTES or name.startswith(_METADATA)),
+        checksums=tuple((header, algorithm) for header, algorithm in _CHECKSUMS if header in names),
+        rare=not _RARE.isdisjoint(names),
     )
 
 
@@ -114,11 +131,9 @@ def version_id(answer: Answer) -> str | None:
     return answer.header(b"x-amz-version-id") if b"x-amz-version-id" in answer.headers else None
 
 
-def _checksums(answer: Answer) -> tuple[dict[str, str], tuple[str, ...]]:
+def _checksums(answer: Answer, told: _Told) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the checksums of the whole object, and the algorithms of which the answer states only one of checksums."""
-    stated = {name: answer.header(header) for header, name in _CHECKSUMS if header in answer.headers}
-    if not stated:
-        return {}, ()
+    stated = {name: answer.header(header) for header, name in told.checksums}
     if answer.header(b"x-amz-checksum-type") == "COMPOSITE":
         return {}, tuple(stated)
     composite = tuple(name for name, value in stated.items() if "-" in value)

@@ -225,8 +225,10 @@ class ObjectLane(LaneCalls):
                 tagging=tagging,
                 condition=condition,
             )
-        fields = source_fields(source_bucket, source_key, pin) | condition_fields(condition)
+        fields = source_fields(source_bucket, source_key, pin)
         pinned = condition == UNCONDITIONAL  # else nobody knows which of the two is false
+        if not pinned:
+            fields |= condition_fields(condition)
         answer = await self._send(prepared, "CopyObject", bucket, key, fields, replay=pinned)
         if answer.status >= FIRST_REFUSAL:
             raise self._refusal("CopyObject", bucket, key, answer, pinned=pinned)

@@ -208,10 +208,10 @@ class AnswerReader:
                 return False
             end += 4
             raw = bytes(self._view[:end])
-            answer, parser = _parse_head(raw)
+            answer = _parse_head(raw)
             if answer.status >= _FIRST_FINAL:
                 self.answer = answer
-                return self._read_body(raw, end, parser)
+                return self._read_body(raw, end)
             if answer.status == _SWITCHING_PROTOCOLS:
                 message = "the peer switches to another protocol"
                 raise Garbled(message)
@@ -233,7 +233,7 @@ class AnswerReader:
 
     # --- the body ----------------------------------------------------------------------------------------------------
 
-    def _read_body(self, raw: bytes, end: int, parser: HttpResponseParser) -> bool:
+    def _read_body(self, raw: bytes, end: int) -> bool:
         answer = self.answer
         if self._no_body or answer.status in (_NO_CONTENT, _NOT_MODIFIED):
             # httptools does not know that it was a HEAD; what follows would be an answer that nobody asked for.
@@ -336,7 +336,7 @@ class AnswerReader:
         return True
 
 
-def _parse_head(raw: bytes) -> tuple[Answer, HttpResponseParser]:
+def _parse_head(raw: bytes) -> Answer:
     answer = Answer()
     parser = HttpResponseParser(answer)
     try:
@@ -349,7 +349,7 @@ def _parse_head(raw: bytes) -> tuple[Answer, HttpResponseParser]:
         message = "the answer has no status"
         raise Garbled(message)
     # httptools has forgotten it by now where the message ends with its head, as a 204 does.
-    answer.keep_alive = parser.get_http_version() == "1.1"
+    answer.keep_alive = raw.startswith(b"HTTP/1.1 ") or parser.get_http_version() == "1.1"
     if b"connection" in answer.headers:
         answer.keep_alive = b"close" not in answer.headers[b"connection"].lower() and answer.keep_alive
-    return answer, parser
+    return answer
