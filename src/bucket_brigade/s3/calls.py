@@ -128,7 +128,8 @@ class Caller:
         self.customer_key_md5 = key_and_digest(endpoint.sse_c_key)[1] if endpoint.sse_c_key is not None else ""
         self._client = client
         self._methods = {name: getattr(client, xform_name(name)) for name in self.operations}
-        self._common = {name: _common_parameters(client, endpoint, name) for name in self.operations}
+        wanted = _endpoint_parameters(endpoint)
+        self._common = {name: _common_parameters(client, wanted, name) for name in self.operations}
 
     def location(self, bucket: str, key: str = "") -> str:
         """Return how messages name a bucket or an object."""
@@ -335,10 +336,8 @@ def _metadata(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return dict(pairs)
 
 
-def _common_parameters(client: Client, endpoint: EndpointSettings, operation: str) -> dict[str, Any]:
-    """Return what goes with every request of an operation, by botocore's own model of what the operation knows."""
-    shape = client.meta.service_model.operation_model(operation).input_shape
-    known = shape.members if shape is not None else {}
+def _endpoint_parameters(endpoint: EndpointSettings) -> dict[str, str]:
+    """Return what the settings add to requests, as far as an operation knows it."""
     of_source = endpoint.copy_source_bucket_owner
     wanted = {
         "ExpectedBucketOwner": endpoint.expected_bucket_owner,
@@ -347,7 +346,16 @@ def _common_parameters(client: Client, endpoint: EndpointSettings, operation: st
         **_key_parameters("SSECustomer", endpoint.sse_c_key),
         **_key_parameters("CopySourceSSECustomer", endpoint.copy_source_sse_c_key),
     }
-    return {name: value for name, value in wanted.items() if value and name in known}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _common_parameters(client: Client, wanted: dict[str, str], operation: str) -> dict[str, str]:
+    """Return what goes with every request of an operation, by botocore's own model of what the operation knows."""
+    if not wanted:
+        return {}
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    known = shape.members if shape is not None else {}
+    return {name: value for name, value in wanted.items() if name in known}
 
 
 def _key_parameters(prefix: str, secret: Secret | None) -> dict[str, str]:
