@@ -67,7 +67,7 @@ class WalkSource:
         async with contextlib.aclosing(take_pieces(walk)) as pieces:
             async for piece in pieces:
                 found += piece
-                if len(found) >= SLICE_SIZE:
+                while len(found) >= SLICE_SIZE:
                     yield _slice(found[:SLICE_SIZE])
                     del found[:SLICE_SIZE]
         if found:

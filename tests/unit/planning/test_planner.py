@@ -23,7 +23,7 @@ from bucket_brigade.planning.filters import NameFilter
 from bucket_brigade.planning.listed import CatalogSource, ManifestSource
 from bucket_brigade.planning.pinning import PinningSource
 from bucket_brigade.planning.planner import HURRY_S, Planner, cut_evenly
-from bucket_brigade.planning.sources import SingleSource, Slice, Source, SourceEntry, WalkSource
+from bucket_brigade.planning.sources import SLICE_SIZE, SingleSource, Slice, Source, SourceEntry, WalkSource
 from bucket_brigade.s3.store import Store
 
 Entry = SourceEntry | Refused
@@ -197,6 +197,16 @@ async def test_a_walk_resumes_behind_every_slice(tmp_path: Path) -> None:
 async def test_a_walk_of_a_folder_that_is_gone_is_a_plan_error(tmp_path: Path) -> None:
     with pytest.raises(PlanError):
         await names_behind_every_cursor(WalkSource(str(tmp_path / "gone"), follow_symlinks=False))
+
+
+async def test_slices_of_a_walk_are_full_and_end_where_their_cursor_says(tmp_path: Path) -> None:
+    for folder in ("a", "b", "c/d"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(SLICE_SIZE // 2 - 7):
+            (tmp_path / folder / f"{number:03}").touch()
+    slices = [piece async for piece in WalkSource(str(tmp_path), follow_symlinks=False).slices(b"")]
+    assert [len(piece.entries) for piece in slices] == [SLICE_SIZE, SLICE_SIZE // 2 - 21]
+    assert [piece.cursor.decode() for piece in slices] == [piece.entries[-1].source for piece in slices]
 
 
 @pytest.mark.usefixtures("small_slices")
