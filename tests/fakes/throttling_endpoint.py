@@ -71,7 +71,7 @@ class BusySender:
         self._endpoint = endpoint
         self._number = number
         self._loop = asyncio.get_running_loop()
-        self.governor = governor or Governor(now=self._loop.time)
+        self.governor = governor or Governor(now=self._loop.time, cpu=lambda: 0.0)
         self._retrier = Retrier(RetrySettings(), self.governor, now=self._loop.time)
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = 0

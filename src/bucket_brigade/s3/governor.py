@@ -57,6 +57,7 @@ class Governor:
         auto: find the number of requests in flight; else it is ``largest``.
         largest: requests that may be in flight.
         now: seconds of a monotonic clock, the throttle's own.
+        cpu: seconds for which the thread that sends the requests has run.
 
     Attributes:
         limit: requests that may be in flight.
@@ -72,6 +73,7 @@ class Governor:
         auto: bool = True,
         largest: int = LARGEST_LIMIT,
         now: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self.throttle = throttle or Throttle(now=now)
         self.in_flight = 0
@@ -79,6 +81,7 @@ class Governor:
         self.retry_budget = RetryBudget()
         self.on_decision: OnDecision | None = None
         self._now = now
+        self._cpu = cpu
         self._largest = largest
         self._window = Window(largest=largest) if auto else None
         self._pace = Pace()
@@ -91,7 +94,7 @@ class Governor:
         self.hedge_after_s = 0.0
         self._slow_s = self._hedge_until = float("inf")
         self._due = 0.0
-        self._began = (now(), 0, 0.0)
+        self._began = (now(), 0, 0.0, cpu())
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paced: deque[asyncio.Future[None]] = deque()
         self._next_at = 0.0
@@ -224,7 +227,7 @@ class Governor:
 
     def _refused(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
         first = self._pace.rate is None
-        began, answers, _ = self._began
+        began, answers, *_ = self._began
         goodput = (self.answers - answers) / max(now - began, 0.01)
         self._pace.refuse(now, sent_at=sent_at, goodput=goodput, answers=self.answers)
         if retry_after_s:
@@ -247,7 +250,7 @@ class Governor:
             self._look_at_window(now)
 
     def _look_at_pace(self, now: float) -> None:
-        _, answers, busy_s = self._began
+        _, answers, busy_s, _ = self._began
         if self.answers > answers:
             self._latency_s = (self._busy_s - busy_s) / (self.answers - answers)
         if self._pace.look(now, answers=self.answers, latency_s=self._latency_s):
@@ -268,7 +271,7 @@ class Governor:
             self._pace.rate = self._board.share(now, self._pace.rate)
 
     def _look_at_window(self, now: float) -> None:
-        began, answers, busy_s = self._began
+        began, answers, busy_s, cpu_s = self._began
         elapsed_s, count = now - began, self.answers - answers
         self._due = now + LOOK_AGAIN_S
         if self._settling and elapsed_s >= self._latency_s:
@@ -280,15 +283,21 @@ class Governor:
         ):
             self._latency_s = (self._busy_s - busy_s) / count if count else elapsed_s
             if elapsed_s >= ALL_ANSWERED * self._latency_s:
-                self._decide(now, count / elapsed_s, (self._busy_s - busy_s) / elapsed_s)
+                sample = Sample(
+                    goodput=count / elapsed_s,
+                    in_flight=(self._busy_s - busy_s) / elapsed_s,
+                    latency_s=self._latency_s,
+                    busy=(self._cpu() - cpu_s) / elapsed_s,
+                )
+                self._decide(now, sample)
 
-    def _decide(self, now: float, goodput: float, in_flight: float) -> None:
+    def _decide(self, now: float, sample: Sample) -> None:
         assert self._window is not None  # noqa: S101 - who calls has looked
         if self._timed_out:
             self._window.time_out(now)
             self._tell("fewer", now)
         else:
-            self._window.look(now, Sample(goodput=goodput, in_flight=in_flight, latency_s=self._latency_s))
+            self._window.look(now, sample)
         self._begin(now)
         if self._window.limit != self.limit:
             self._settling = True
@@ -296,7 +305,7 @@ class Governor:
 
     def _begin(self, now: float) -> None:
         """Begin an interval. What is answered soon after a change was sent before it: see ``_settling``."""
-        self._began = (now, self.answers, self._busy_s)
+        self._began = (now, self.answers, self._busy_s, self._cpu())
         self._settling = False
         self._timed_out = False
 

@@ -24,6 +24,9 @@ FAR_S, FAR_GROWTH = 0.04, 4
 
 UP, UP_PAYS = 1.5, 1.08
 DOWN, DOWN_COSTS = 0.8, 0.97
+SATURATED = 0.9
+"""Of a core: who sends no faster for want of it gains nothing by more in flight, and each of them may cost a handshake."""
+
 SLOWER = 1.3
 """Answers that take so much longer than the fastest ones wait in a queue somewhere."""
 
@@ -39,11 +42,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         goodput: requests per second that were answered well.
         in_flight: on average.
         latency_s: from sending to answer, on average.
+        busy: the part of the interval in which the thread that sends them ran.
     """
 
     goodput: float
     in_flight: float
     latency_s: float
+    busy: float = 0.0
 
 
 class _Phase(Enum):
@@ -98,7 +103,7 @@ class Window:
             if sample.goodput < UP_PAYS * before:
                 self.limit = limit
             self._rest(now, sample.goodput)
-        elif self.limit == self._largest:
+        elif self.limit == self._largest or sample.busy >= SATURATED:
             self._rest(now, sample.goodput)
         else:
             self._before = (self.limit, sample.goodput)
@@ -115,7 +120,7 @@ class Window:
             return
         known = self._hold_goodput
         self._hold_goodput = 0.5 * (known + sample.goodput) if known else sample.goodput
-        if now < self._try_at:
+        if now < self._try_at or sample.busy >= SATURATED:
             return
         slower = self._is_slower(sample)
         if not slower and self.limit < self._largest:

@@ -236,6 +236,32 @@ def test_a_window_that_is_not_used_does_not_grow() -> None:
     assert window.limit == FIRST_LIMIT
 
 
+def test_a_sender_without_cpu_left_sends_no_more_at_once() -> None:
+    window, busy = Window(), Sample(goodput=9_000.0, in_flight=FIRST_LIMIT, latency_s=0.05, busy=0.97)
+    for second in range(100):
+        window.look(float(second), busy)
+    assert window.limit == FIRST_LIMIT
+    assert grown(window, 0.05).limit == LARGEST_LIMIT
+
+
+async def test_the_window_is_told_how_much_of_a_core_its_requests_take() -> None:
+    clock, cpu = [0.0], [0.0]
+    governor = Governor(now=lambda: clock[0], cpu=lambda: cpu[0])
+
+    async def answer(busy: float) -> None:
+        for _ in range(3 * FIRST_LIMIT):
+            await asyncio.gather(*(governor.admit() for _ in range(FIRST_LIMIT)))
+            clock[0] += 0.05
+            cpu[0] += 0.05 * busy
+            for _ in range(FIRST_LIMIT):
+                governor.answered(clock[0] - 0.05)
+
+    await answer(busy=0.95)
+    assert governor.limit == FIRST_LIMIT
+    await answer(busy=0.5)
+    assert governor.limit > FIRST_LIMIT
+
+
 async def test_timed_out_requests_reach_the_window() -> None:
     clock = [0.0]
     governor = Governor(now=lambda: clock[0])
