@@ -146,4 +146,6 @@ async def _call(request: Any, operation: str) -> dict[str, Any]:
         answer: dict[str, Any] = await request
     except foreign_errors() as exc:
         raise error_from_exception(exc, operation=operation) from exc
+    except KeyError as exc:  # what botocore makes of a document without the result of the operation
+        raise PermanentError(f"The endpoint answers {operation} with something else.", code="NoIdentity") from exc
     return answer
