@@ -307,6 +307,7 @@ def _iso(seconds: int) -> str:
 async def test_versions_are_listed_and_measured(brigade: Program, versioned: str, mini: Store) -> None:
     for key, body in (("p/a", b"1"), ("p/a", b"22"), ("p/d/b", b"333"), ("p/d/c", b"4444")):
         await mini.put_object(versioned, key, body)
+        await asyncio.sleep(0.005)  # instants are told in milliseconds
     await mini.delete_object(versioned, "p/d/b")
     here = f"mini://{versioned}/p/"
 

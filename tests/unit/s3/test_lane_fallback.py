@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
 
 import msgspec
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from bucket_brigade.errors import ConfigError, PermanentError
@@ -35,6 +36,16 @@ CALLS: tuple[Call, ...] = (
     lambda store, bucket: store.delete_objects(bucket, [DeleteKey("key")]),
     lambda store, bucket: store.create_multipart_upload(bucket, "key"),
 )
+
+
+@pytest.fixture(autouse=True)
+def unfiltered_logs() -> Iterator[None]:
+    """Whoever ran the command in this process before may have left a level behind that notes do not reach."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    yield
+    if before is not None:
+        structlog.configure(**before)
 
 
 class NoNetwork:
