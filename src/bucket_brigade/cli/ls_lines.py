@@ -154,10 +154,9 @@ def _shown_time(time_ns: int) -> str:
     return _shown_minute(seconds // 60) + f"{seconds % 60:02}"
 
 
-@functools.lru_cache(
-    maxsize=4096
-)  # offsets of time zones are whole minutes, and neighbours were often written in the same one
+@functools.lru_cache(maxsize=4096)
 def _shown_minute(minutes: int) -> str:
+    # Neighbours were often written in the same minute, and time zones differ by whole ones.
     return dt.datetime.fromtimestamp(minutes * 60).astimezone().strftime("%Y-%m-%d %H:%M:")
 
 

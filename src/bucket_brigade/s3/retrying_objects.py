@@ -118,29 +118,19 @@ class RetryingObjects(RetryingCalls):
         condition: Condition = UNCONDITIONAL,
     ) -> Written:
         """Copy on the server; the same again is the same object."""
+        attempt = functools.partial(
+            self.inner.copy_object,
+            bucket,
+            key,
+            source_bucket=source_bucket,
+            source_key=source_key,
+            pin=pin,
+            attributes=attributes,
+            tagging=tagging,
+            condition=condition,
+        )
         if condition == UNCONDITIONAL:
-            return await self._run(
-                self.inner.copy_object,
-                bucket,
-                key,
-                source_bucket=source_bucket,
-                source_key=source_key,
-                pin=pin,
-                attributes=attributes,
-                tagging=tagging,
-            )
-
-        async def attempt() -> Written:
-            return await self.inner.copy_object(
-                bucket,
-                key,
-                source_bucket=source_bucket,
-                source_key=source_key,
-                pin=pin,
-                attributes=attributes,
-                tagging=tagging,
-                condition=condition,
-            )
+            return await self._run(attempt)
 
         def is_ours(head: ObjectHead) -> bool:
             return bool(pin.etag) and head.etag.strip('"') == pin.etag.strip('"')

@@ -79,10 +79,6 @@ def parse_document(document: bytes) -> Element:
     builder = _Builder()
     try:
         builder.parser().Parse(document.lstrip(), True)
-    except (
-        expat.ExpatError,
-        LookupError,
-        ValueError,
-    ) as exc:  # the last two: an encoding that Python or expat do not know
+    except (expat.ExpatError, LookupError, ValueError) as exc:  # LookupError, ValueError: an encoding that nobody knows
         raise exc if isinstance(exc, MalformedXml) else MalformedXml(str(exc)) from exc
     return builder.root.children[0]
